@@ -259,7 +259,7 @@ pub fn visitor_key(visitor_id: &str) -> i64 {
     xxhash_rust::xxh3::xxh3_64(visitor_id.as_bytes()) as i64
 }
 
-/// The largest sequence of an online row; offline rows of the same instant lie above it.
+/// The largest sequence of an online row; offline rows of the same instant are above it.
 pub const ONLINE_SEQUENCE_END: i128 = 9 * 10_i128.pow(37);
 
 /// Hit ids up to here keep their value; larger ones are folded, in order, 32 to one, and what is lost is the rest.

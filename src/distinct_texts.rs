@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use arrow::array::{Array, ArrayRef, AsArray, DictionaryArray, StringArray, UInt32Array};
 use arrow::buffer::{BooleanBuffer, Buffer, NullBuffer, OffsetBuffer, ScalarBuffer};
-use arrow::datatypes::{DataType, FieldRef, UInt32Type};
+use arrow::datatypes::{DataType, FieldRef, Schema, SchemaRef, UInt32Type};
 use arrow::error::ArrowError;
 use xxhash_rust::xxh3::xxh3_64_with_seed;
 
@@ -146,6 +146,12 @@ pub fn as_it_comes(field: &FieldRef, column: &dyn Array) -> FieldRef {
         true => field.clone(),
         false => Arc::new(field.as_ref().clone().with_data_type(column.data_type().clone())),
     }
+}
+
+/// The schema with the types that its columns have, of which texts may be dictionary arrays.
+pub fn as_they_come(schema: &Schema, columns: &[ArrayRef]) -> SchemaRef {
+    let fields = schema.fields().iter().zip(columns).map(|(field, column)| as_it_comes(field, column));
+    Arc::new(Schema::new(fields.collect::<Vec<_>>()))
 }
 
 #[cfg(test)]

@@ -79,7 +79,9 @@ pub enum StatementFault {
     Table,
     /// It names a column that there is not.
     Column,
-    /// It names a function that there is not.
+    /// It names a column that several tables have.
+    Ambiguous,
+    /// It names a function or an operator that there is not, or not for such values.
     Function,
     /// It asks for a setting that there is not.
     Setting,
@@ -107,6 +109,8 @@ pub enum StatementFault {
     Windowing,
     /// A function has an argument that it does not take.
     Argument,
+    /// A query that is to give one value gives several rows.
+    Rows,
 }
 
 /// What in a statement an error is about.

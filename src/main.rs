@@ -25,7 +25,7 @@ fn main() -> ExitCode {
     let arguments = Arguments::parse();
     match catch_unwind(AssertUnwindSafe(|| run(arguments))) {
         Ok(Ok(code)) => ExitCode::from(code),
-        // whoever read the output has seen enough
+        // the reader of the output has seen enough
         Ok(Err(_)) if cli::reader_left() => ExitCode::SUCCESS,
         Ok(Err(error)) => {
             cli::note(format!("rejoin: {error}"));

@@ -1,6 +1,6 @@
 //! What makes tables of deliveries, and tables and reports of queries.
 //!
-//! One of the crates of which the program is made, see `ARCHITECTURE.md`; folders lie beside it, and name each other as in one crate.
+//! One of the crates of which the program is made, see `ARCHITECTURE.md`; folders are beside it, and name each other as in one crate.
 
 pub mod export;
 pub mod ingest;

@@ -1,6 +1,6 @@
 //! Below SQL: the tables of a lake, what is pure (feeds, credit, persons), forms, times, names, errors.
 //!
-//! One of the crates of which the program is made, see `ARCHITECTURE.md`; folders lie beside it, and name each other as in one crate.
+//! One of the crates of which the program is made, see `ARCHITECTURE.md`; folders are beside it, and name each other as in one crate.
 
 pub mod address;
 pub mod attribution;

@@ -1,14 +1,13 @@
 //! Values that are bound to products (merchandising): a visitor's product lines in, credit out.
 //!
-//! A touch is a binding, a product with a value, on a product line. What a line has of a metric is shared among the
-//! bindings of its product alone. So every product is a journey of its own: of one visit, where the container is one or
-//! bindings last as long; of the rows between two that end bindings, where a metric does. In such a journey all bindings
-//! are in reach of what comes after them, and every model works as on any other journey.
+//! A touch is a binding, a product with a value, on a product line. The metric of a line is shared among the bindings of its product only.
+//! So every product is a journey of its own. It has the rows of one visit, where the container is the visit or bindings last as long; or
+//! those between two rows that end bindings, where a metric ends them. In such a journey all bindings are in reach of what comes after
+//! them, and every model works as on any other journey.
 //!
-//! The lines of a row stand one after another: a line sees its own binding and those of the lines before it. A row that
-//! converts as a whole stands, for each of its products, on that product's last line; of several products an item gets the
-//! largest of its shares, which is looked for conversion by conversion. What has no product, or no binding in reach, goes
-//! to the item [`NONE`].
+//! The lines of a row come one after another: a line sees its own binding and those of the lines before it. A row that converts as a whole
+//! is placed, for each of its products, on that product's last line. Of several products an item gets the largest of its shares, which is
+//! found for each conversion. What has no product, or no binding in reach, goes to the item [`NONE`].
 
 use std::collections::HashMap;
 use std::ops::Range;
@@ -36,7 +35,7 @@ pub struct BindingRules {
 
 /// A product line.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub struct Line {
+pub struct ProductLine {
     /// The product, or [`NONE`].
     pub product: u32,
     /// The value that the line binds to its product, or [`NONE`].
@@ -122,7 +121,7 @@ pub struct Bindings {
     rules: BindingRules,
     container: Container,
     rows: Vec<Row>,
-    lines: Vec<Line>,
+    lines: Vec<ProductLine>,
     conversions: Vec<Converted>,
     /// By the place of the row that they stand on, which may be still to come.
     anchored: Vec<(u32, Place, f64)>,
@@ -176,7 +175,7 @@ impl Bindings {
     }
 
     /// Adds the lines of the next row.
-    pub fn row(&mut self, number: u32, place: Place, visit: u32, lines: impl IntoIterator<Item = Line>) {
+    pub fn row(&mut self, number: u32, place: Place, visit: u32, lines: impl IntoIterator<Item = ProductLine>) {
         let start = self.lines.len();
         self.lines.extend(lines);
         if self.lines.len() == start {
@@ -193,7 +192,7 @@ impl Bindings {
 
     /// Under `Original`: the line binds nothing while its product has a binding that lives.
     fn drop_later(&mut self, line: usize, row: &Row) {
-        let Line { product, value, .. } = self.lines[line];
+        let ProductLine { product, value, .. } = self.lines[line];
         if product == NONE || value == NONE {
             return;
         }
@@ -253,7 +252,7 @@ impl Bindings {
         let mut start = 0;
         for (number, row) in self.rows.iter().enumerate() {
             for line in start..row.end {
-                let Line { product, value, .. } = self.lines[line as usize];
+                let ProductLine { product, value, .. } = self.lines[line as usize];
                 if product != NONE && value != NONE {
                     let track = self.track(product, number);
                     self.bound.push(Bound { track, line, value, time: row.place.0 });
@@ -427,7 +426,7 @@ impl Bindings {
 
     /// Bytes that are allocated.
     pub fn memory_bytes(&self) -> usize {
-        let of_lines = self.rows.capacity() * size_of::<Row>() + self.lines.capacity() * size_of::<Line>();
+        let of_lines = self.rows.capacity() * size_of::<Row>() + self.lines.capacity() * size_of::<ProductLine>();
         let placed = self.bound.capacity() * size_of::<Bound>() + self.parts.capacity() * size_of::<ProductShare>();
         let converted = self.conversions.capacity() * size_of::<Converted>() + self.shared.capacity() * 8;
         let living = self.living.capacity() * size_of::<(Track, i64)>();

@@ -167,7 +167,7 @@ impl Chain {
 
     /// The weight of each item that some path has, by number; in sum 1, or all 0 where no path converts.
     pub fn weights(&self) -> Result<Vec<(u32, f64)>, TooLarge> {
-        // in one order, whoever came first
+        // in one order, regardless of who came first
         let mut sorted: Vec<u32> = (0..self.states.len() as u32).collect();
         sorted.sort_unstable_by_key(|state| &self.states[*state as usize]);
         let mut rank = vec![0; sorted.len()];

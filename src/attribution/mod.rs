@@ -1,15 +1,16 @@
 //! Journeys in, credit out: the pure arithmetic of participation and of every attribution model.
 //!
-//! A caller fills a [`Journey`] with the touches and conversions of one visitor, lets a [`Reach`] find what each
-//! conversion can see (container and lookback), and lets one [`Attributor`] per model hand the credit to a
-//! [`CreditSink`]: [`ItemCredits`] for a report, [`RowCredits`] for a window function. All of them keep their buffers, so
-//! that a visitor costs no allocation once they are warm, and work in time linear in the visitor's rows (decay by whole
-//! days: n log n). A row may convert in parts, product line by product line: [`Journey::divide`]. Values that are bound to
-//! products have a journey a product: [`Bindings`]. [`PathFilter`] leaves of a conversion's path what a question wants of it. Two
-//! models need the whole population. For the algorithmic one [`PathCounts`] collects the sets of items seen, and [`Game`]
-//! shares the values among them; for `markov` a [`Chain`] collects the steps of all paths. Both can be taken apart into counts and put
-//! together again, so that parts of the visitors add up. [`explain()`] lists the touches and
-//! shares of one conversion.
+//! A caller fills a [`Journey`] with the touches and conversions of one visitor, lets a [`Reach`] find what each conversion can see
+//! (container and lookback), and lets one [`Attributor`] per model give the credit to a [`CreditSink`]: [`ItemCredits`] for a report,
+//! [`RowCredits`] for a window function. All of them reuse their buffers, so that a further visitor costs no allocation, and work in time
+//! linear in the visitor's rows (decay by whole days: n log n).
+//!
+//! * A row may convert in parts, product line by product line: [`Journey::divide`]. Values that are bound to products have a journey for each
+//!   product: [`Bindings`]. [`PathFilter`] leaves the part of a conversion's path that a question wants.
+//! * Two models need all visitors. For the algorithmic one [`PathCounts`] collects the sets of items seen, and [`Game`] shares the values
+//!   among them; for `markov` a [`Chain`] collects the steps of all paths. Both can be written as counts and read again, so that parts of the
+//!   visitors add up.
+//! * [`explain()`] lists the touches and shares of one conversion.
 
 mod absorbing;
 mod attributor;
@@ -37,7 +38,7 @@ mod whole_days;
 
 pub use absorbing::TooLarge;
 pub use attributor::Attributor;
-pub use bindings::{BindingRules, Bindings, BoundStep, Line};
+pub use bindings::{BindingRules, Bindings, BoundStep, ProductLine};
 pub use credit::{CreditSink, ItemCredits, RowCredits};
 pub use explain::{Step, explain, explain_listed};
 pub use journey::{Conversion, Journey, NO_VISIT, NONE};

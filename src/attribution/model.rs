@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use crate::error::did_you_mean;
 use crate::time::{DAY_US, duration_text, parse_duration};
 
-/// How far apart a touch and a conversion may lie.
+/// How far apart a touch and a conversion may be.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub enum Container {
     /// The same visit; rows of no visit (offline rows) are out, and a lookback is ignored.

@@ -55,7 +55,7 @@ impl PathCounts {
 
     /// Counts the paths of one visitor. `reach` has been found in this very `journey`.
     ///
-    /// A journey whose conversions all lie outside the caller's reporting window counts as non-converting.
+    /// A journey whose conversions all are outside the caller's reporting window counts as non-converting.
     pub fn add(&mut self, journey: &Journey, reach: &Reach) {
         self.add_converting(journey, reach);
         match reach.container() {

@@ -99,7 +99,7 @@ impl Reach {
         let touches = &self.touches[self.range(c)];
         let (Some(first), Some(last)) = (touches.first(), touches.last()) else { return };
         if (last - first) as usize == touches.len() - 1 {
-            // nothing lies between them, as nearly always
+            // nothing is between them, as nearly always
             items.extend_from_slice(journey.items_of(*first as usize..*last as usize + 1));
         } else {
             items.extend(touches.iter().flat_map(|touch| journey.items(*touch as usize)));
@@ -202,7 +202,7 @@ impl Reach {
     }
 }
 
-/// Turns ranges of touches per conversion, whose ends never fall, into the conversions of the touches that lie in one:
+/// Turns ranges of touches per conversion, whose ends never fall, into the conversions of the touches that are in one:
 /// touches in a row that have the same.
 pub(super) fn covers(
     conversions: usize,

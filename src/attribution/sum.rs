@@ -21,7 +21,7 @@ impl Sum {
         self.high
     }
 
-    /// The two doubles that it is kept in, the larger one first: all of it, for whoever writes it down.
+    /// The two doubles that it is kept in, the larger one first: all of it, to be stored.
     pub fn parts(self) -> [f64; 2] {
         [self.high, self.low]
     }

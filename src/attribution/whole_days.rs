@@ -1,7 +1,7 @@
 //! Time decay whose ages count in whole days, the floor of 24 hour spans.
 //!
 //! The age in days of a touch at day `d` plus rest `r` of a day, seen at day `D` plus rest `R`, is `D - d`, less one if
-//! `r > R`. Few pairs of touches and conversions are simply gone through. Else the weights lie in a tree over the rests: a
+//! `r > R`. Few pairs of touches and conversions are simply gone through. Else the weights are in a tree over the rests: a
 //! sum of weights is a sum below `R` and one above it, each times a factor for `D`. That costs n log n, whatever the
 //! lookback; weights leave the tree without being subtracted.
 

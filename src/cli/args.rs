@@ -152,7 +152,7 @@ now and then: if a run ends early, the next one goes on.")]
     /// Segments: visitors or visits saved under a name, to ask about them alone
     #[command(subcommand)]
     Segment(SegmentCommand),
-    /// Exports: tell ad platforms which conversions are new, changed or gone
+    /// Exports: send ad platforms the conversions that are new, changed or gone
     #[command(subcommand)]
     Export(ExportCommand),
     /// Mappings: which column of your file is which of ours

@@ -21,11 +21,11 @@ use crate::engine::session::runtime;
 use crate::format::Format;
 use crate::{Error, Result};
 
-/// Where a scheduler listens unless told otherwise.
+/// Where a scheduler listens by default.
 const SCHEDULER: &str = "127.0.0.1:50050";
 /// An executor that ends within this time by itself could not begin.
 const STARTED: Duration = Duration::from_secs(15);
-/// How long a task may go on in an executor that was told to stop.
+/// How long a task may go on in an executor that is to stop.
 const STOPPED: Duration = Duration::from_secs(20);
 /// How often an executor looks whether its scheduler is back.
 const AGAIN: Duration = Duration::from_secs(1);
@@ -106,7 +106,7 @@ async fn scheduler(settings: &Settings, arguments: &SchedulerArguments) -> Resul
         () = signals.next() => {}
     }
     note("rejoin: stopping; jobs that run now must be run again");
-    // whoever listened has ended by himself
+    // what listened has ended by itself
     let _ = stopper.send(true);
     serving.await
 }
@@ -226,7 +226,7 @@ fn store_of(settings: &Settings) -> Result<Arc<RuntimeEnv>> {
     Ok(runtime)
 }
 
-/// Whoever reaches a part of a cluster can read what it can read.
+/// All who reach a part of a cluster can read what it can read.
 fn private(option: &str, address: SocketAddr, settings: &Settings, without_tls: bool) -> Result<()> {
     if address.ip().is_unspecified() {
         return Err(Error::usage(format!("{option} {address}: give the address by which the others reach it")));

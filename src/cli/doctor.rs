@@ -190,7 +190,7 @@ async fn source_files(lake: &Lake) -> Result<Check> {
     })
 }
 
-/// How the touches of data feeds are told, and where raw columns would tell others. None without a feed.
+/// How touches are found in data feeds, and where raw columns would give others. None without a feed.
 async fn feeds(settings: &Settings) -> Result<Option<Check>> {
     let engine = Engine::open(settings.lake.clone(), settings.engine(None)?).await?;
     let feeds = status_of_feeds(&engine, None).await?;

@@ -33,7 +33,7 @@ pub struct ExplainArguments {
     /// The conversion, as in the table events
     #[arg(allow_hyphen_values = true)]
     pub event_id: String,
-    /// How far apart touch and conversion may lie
+    /// How far apart touch and conversion may be
     #[arg(long, value_name = "visit|visitor|person")]
     pub container: Option<String>,
     /// How long before the conversion a touch still counts [default: 30 days]

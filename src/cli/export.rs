@@ -1,4 +1,4 @@
-//! `rejoin export`: conversions are told to ad platforms, and told again where they change.
+//! `rejoin export`: conversions are sent to ad platforms, and sent again where they change.
 
 use std::collections::BTreeMap;
 
@@ -26,7 +26,7 @@ const TOKEN: &str = "REJOIN_EXPORT_TOKEN";
 
 #[derive(Debug, Subcommand)]
 pub enum ExportCommand {
-    /// Create an export: which conversions are told to whom
+    /// Create an export: which conversions are sent to whom
     #[command(after_help = "\
 A conversion is a row of events on which the metric is not zero. --field says where a field of the target comes \
 from, --set what is the same for all conversions; rejoin help exports lists the fields. What tells who somebody is \
@@ -55,7 +55,7 @@ Examples:
   REJOIN_EXPORT_TOKEN=... rejoin export run leads \\
       --post https://datamanager.googleapis.com/v1/events:ingest")]
     Run(RunArguments),
-    /// Acknowledge a run: the target has what it told
+    /// Acknowledge a run: the target has what it sent
     Ack(AckArguments),
     /// List the exports
     List,
@@ -78,7 +78,7 @@ To { Ecapi => "ecapi", Google => "google", Meta => "meta", Csv => "csv" } }
 pub struct CreateArguments {
     /// Name of the export: lower-case letters, digits, _ and -
     pub name: String,
-    /// Whom to tell
+    /// Where to send conversions
     #[arg(long, value_name = "TARGET")]
     pub to: To,
     /// The metric: a row on which it is not zero is a conversion
@@ -96,7 +96,7 @@ pub struct CreateArguments {
     /// The attribution model, e.g. linear [default: last_touch]
     #[arg(long, value_name = "MODEL", requires = "credit")]
     pub model: Option<String>,
-    /// How far apart a touch and a conversion may lie: visit, visitor [default: visitor]
+    /// How far apart a touch and a conversion may be: visit, visitor [default: visitor]
     #[arg(long, value_name = "CONTAINER", requires = "credit")]
     pub container: Option<String>,
     /// How long before a conversion a touch still counts [default: 30 days]
@@ -114,10 +114,10 @@ pub struct CreateArguments {
     /// A personal field that leaves the lake as it is, not hashed
     #[arg(long, value_name = "FIELD")]
     pub plain: Vec<String>,
-    /// Only tell conversions on rows where this SQL condition over events holds
+    /// Only send conversions on rows where this SQL condition over events holds
     #[arg(long, value_name = "SQL")]
     pub consent: Option<String>,
-    /// The oldest conversions to tell [default: google 63 days, meta 7 days, from a shop 62 days]
+    /// The oldest conversions to send [default: google 63 days, meta 7 days, from a shop 62 days]
     #[arg(long, value_name = "TIME")]
     pub max_age: Option<String>,
     /// Only conversions on rows where this SQL condition over events holds
@@ -134,7 +134,7 @@ pub struct RunArguments {
     /// Write the bodies into this folder or s3://bucket/prefix as well
     #[arg(short, long, value_name = "DIR")]
     pub output: Option<String>,
-    /// Only tell what is new; with -o the bodies are written there
+    /// Only show what is new; with -o the bodies are written there
     #[arg(long, conflicts_with = "post")]
     pub dry_run: bool,
     /// Send the bodies to this address, and acknowledge the run when all are accepted
@@ -148,7 +148,7 @@ pub struct AckArguments {
     pub name: String,
     /// Number of the run
     pub run: i64,
-    /// It was never sent: the next run tells what it would have told
+    /// It was never sent: the next run sends what this one would have sent
     #[arg(long)]
     pub discard: bool,
 }
@@ -220,18 +220,18 @@ pub async fn run(settings: &Settings, command: &ExportCommand) -> Result<()> {
         ExportCommand::Run(typed) => make(settings, typed).await,
         ExportCommand::Ack(typed) => {
             let ended = run::end(&settings.lake, &typed.name, typed.run, typed.discard).await?;
-            told(settings, &ended, format!("export {}: run {} is {}", ended.export, ended.run, ended.status))
+            print_outcome(settings, &ended, format!("export {}: run {} is {}", ended.export, ended.run, ended.status))
         }
         ExportCommand::List => list(settings).await,
         ExportCommand::Show { name } => show(settings, name).await,
         ExportCommand::Drop { name } => {
             saved::remove(&settings.lake, name).await?;
-            told(settings, &json!({"export": name, "dropped": true}), format!("export {name} is gone"))
+            print_outcome(settings, &json!({"export": name, "dropped": true}), format!("export {name} is gone"))
         }
     }
 }
 
-fn told(settings: &Settings, shown: &impl serde::Serialize, line: String) -> Result<()> {
+fn print_outcome(settings: &Settings, shown: &impl serde::Serialize, line: String) -> Result<()> {
     let mut output = Output::stdout(Format::Table);
     if settings.json {
         output.json(shown)?;
@@ -246,8 +246,8 @@ async fn create(settings: &Settings, typed: &CreateArguments) -> Result<()> {
     let suite = suites::one(&all, settings.suite.as_deref())?;
     let export = typed.export(&suite.suite)?;
     saved::create(&settings.lake, &export, &settings.engine(None)?).await?;
-    let line = format!("export {0} is saved; see what it would tell: rejoin export run {0} --dry-run", export.name);
-    told(settings, &export, line)
+    let line = format!("export {0} is saved; see what it would send: rejoin export run {0} --dry-run", export.name);
+    print_outcome(settings, &export, line)
 }
 
 async fn make(settings: &Settings, typed: &RunArguments) -> Result<()> {
@@ -255,7 +255,7 @@ async fn make(settings: &Settings, typed: &RunArguments) -> Result<()> {
     let options =
         RunOptions { output: typed.output.clone(), dry_run: typed.dry_run, post, engine: settings.engine(None)? };
     let ran = run::run(&settings.lake, &typed.name, &options).await?;
-    told(settings, &ran, lines_of(&ran))
+    print_outcome(settings, &ran, lines_of(&ran))
 }
 
 /// The token for `--post`, from the environment.

@@ -61,7 +61,7 @@ pub struct ForgetArguments {
     pub yes: bool,
 }
 
-/// Forgets and tells what went.
+/// Forgets and shows what was removed.
 pub async fn run(settings: &Settings, arguments: &ForgetArguments) -> Result<()> {
     let whose = whose(settings, arguments).await?;
     let limits = Limits { memory_bytes: settings.memory_bytes, threads: settings.threads };

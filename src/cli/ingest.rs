@@ -233,7 +233,7 @@ pub fn report(outcome: &Outcome) -> Value {
 /// What a person should know beyond the table, on stderr.
 pub fn explain(outcome: &Outcome) {
     let entry = &outcome.entry;
-    // whoever packed an archive named what is in it
+    // the maker of an archive named what is in it
     let file = crate::format::printable(&entry.file);
     match &outcome.status {
         Status::Waiting(reason) => note(crate::format::printable(&format!("{}: waits: {reason}", entry.file))),

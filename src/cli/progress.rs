@@ -54,7 +54,7 @@ pub async fn of_query<T>(plan: Arc<dyn ExecutionPlan>, first: impl Future<Output
     }
 }
 
-/// A bar that is gone with the value, also where Ctrl-C drops what it tells of.
+/// A bar that is removed with the value, also where Ctrl-C drops the work that it shows.
 struct Cleared(ProgressBar);
 
 impl Drop for Cleared {

@@ -57,7 +57,7 @@ pub struct ReportArguments {
     /// Whether returns (negative amounts) are conversions, too; by default they are left out
     #[arg(long, value_name = "HOW", value_parser = ["counted", "left out"])]
     pub returns: Option<String>,
-    /// How long after the first step of a funnel the last one may lie, e.g. '7 days'
+    /// How long after the first step of a funnel the last one may be, e.g. '7 days'
     #[arg(long, value_name = "TIME")]
     pub within: Option<String>,
     /// What the credit is broken down by, e.g. month or geo_country

@@ -26,7 +26,7 @@ use crate::rebuild::RebuildOptions;
 use crate::schedule::{self, EndedRun, Job, RunnerStatus, Timetable};
 use crate::{Error, Result};
 
-/// A step that failed for a passing reason is tried again for so long; whoever asks for one run tries again himself.
+/// A step that failed for a passing reason is tried again for so long; a caller of one run tries again himself.
 const PATIENCE: Duration = Duration::from_secs(3600);
 const PATIENCE_ONCE: Duration = Duration::from_secs(60);
 
@@ -108,7 +108,7 @@ pub async fn run(settings: &Settings, arguments: &ScheduleArguments) -> Result<u
         () = signals.next() => {}
     }
     note("rejoin: stopping; a second signal ends at once");
-    // whoever listened has ended by himself
+    // what listened has ended by itself
     let _ = stopper.send(true);
     tokio::select! {
         done = scheduled => done.map(|()| 0),

@@ -1,4 +1,4 @@
-//! `rejoin segment`: visitors or visits under a name, for questions to be about.
+//! `rejoin segment`: visitors, persons or visits under a name, for questions to be about.
 
 use clap::{Arg, ArgAction, ArgMatches, Args, Command, FromArgMatches, Subcommand, ValueEnum, value_parser};
 use serde_json::json;
@@ -19,9 +19,9 @@ use crate::quote::{literal, literals};
 pub enum SegmentCommand {
     /// Save a segment
     #[command(after_help = "\
-A segment is the visitors, or the visits, with a row of events for which the condition is true, then a later row for \
-the condition of --then, and so on. --within limits the time since the row before; --next wants the very next row of \
-the journey.
+A segment is the visitors, the persons, or the visits, with a row of events for which the condition is true, then a \
+later row for the condition of --then, and so on. --within limits the time since the row before; --next wants the very \
+next row of the journey.
 
 Examples:
   rejoin segment create buyers 'orders > 0'
@@ -51,15 +51,15 @@ Examples:
 pub struct SegmentArguments {
     /// Name of the segment
     pub name: String,
-    /// Whether visitors or visits belong to it
-    #[arg(long, value_name = "visitor|visit", default_value = "visitor", hide_possible_values = true)]
+    /// Whether visitors, persons or visits belong to it
+    #[arg(long, value_name = "visitor|person|visit", default_value = "visitor", hide_possible_values = true)]
     pub container: SegmentContainer,
     #[command(flatten)]
     pub steps: Steps,
 }
 
 choice! { /// What a segment is made of.
-SegmentContainer { Visitor => "visitor", Visit => "visit" } }
+SegmentContainer { Visitor => "visitor", Person => "person", Visit => "visit" } }
 
 /// The conditions, in the order in which they were written, each with what follows it.
 #[derive(Debug)]
@@ -122,12 +122,13 @@ pub async fn run(settings: &Settings, command: &SegmentCommand) -> Result<()> {
         SegmentCommand::Create(typed) => {
             let container =
                 if typed.container == SegmentContainer::Visit { Container::Visit } else { Container::Visitor };
-            let segment = Segment { container, steps: typed.steps.0.clone() };
+            let by_person = typed.container == SegmentContainer::Person;
+            let segment = Segment { container, by_person, steps: typed.steps.0.clone() };
             segments::check(&typed.name, &segment)?;
             check_conditions(settings, &segment).await?;
             segments::create(lake, &suite.suite, &typed.name, &segment).await?;
             let line = format!("segment {} is saved: {segment}", typed.name);
-            (json!({"segment": typed.name, "container": segment.container.to_string(), "steps": segment.steps}), line)
+            (json!({"segment": typed.name, "container": segment.container_name(), "steps": segment.steps}), line)
         }
         SegmentCommand::List => {
             if settings.json {
@@ -149,7 +150,7 @@ pub async fn run(settings: &Settings, command: &SegmentCommand) -> Result<()> {
             let count = count.map_or(0, |count| count.value(0));
             let line = format!("{name}: {count} belong to it, {segment}");
             (
-                json!({"segment": name, "container": segment.container.to_string(), "steps": segment.steps, "members": count}),
+                json!({"segment": name, "container": segment.container_name(), "steps": segment.steps, "members": count}),
                 line,
             )
         }
@@ -173,6 +174,7 @@ async fn engine(settings: &Settings) -> Result<Engine> {
 /// What cannot be asked is no segment: a condition with an error in it is not saved.
 async fn check_conditions(settings: &Settings, segment: &Segment) -> Result<()> {
     let texts = literals(segment.steps.iter().map(|step| step.condition.as_str()));
+    let container = if segment.by_person { "person" } else { "visitor" };
     let engine = engine(settings).await?;
-    engine.plan(&format!("SELECT * FROM funnel(steps => [{texts}])")).await.map(drop)
+    engine.plan(&format!("SELECT * FROM funnel(steps => [{texts}], container => '{container}')")).await.map(drop)
 }

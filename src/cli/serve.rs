@@ -139,7 +139,7 @@ pub async fn run(settings: &Settings, arguments: &ServeArguments) -> Result<u8> 
         () = signals.next() => {}
     }
     note("rejoin: stopping; a second signal ends at once");
-    // whoever listened has ended by himself
+    // what listened has ended by itself
     let _ = stopper.send(true);
     let ended = async { while doors.join_next().await.is_some() {} };
     let code = tokio::select! {

@@ -18,9 +18,9 @@ use crate::{Error, Result};
 /// Settings of every command.
 #[derive(Clone, Debug)]
 pub struct Settings {
-    /// Where the lake lies.
+    /// Where the lake is stored.
     pub lake: Lake,
-    /// Where the lake lies, as the user wrote it.
+    /// Where the lake is stored, as the user wrote it.
     pub location: String,
     /// The location was given by the option, not by the environment or the default.
     pub explicit_lake: bool,

@@ -39,7 +39,7 @@ pub struct VacuumArguments {
 /// Readers and rebuilds take less, usually.
 const LEAST: TimeDelta = TimeDelta::hours(1);
 
-/// Vacuums and tells what went.
+/// Vacuums and shows what was deleted.
 pub async fn run(settings: &Settings, arguments: &VacuumArguments) -> Result<()> {
     let options = VacuumOptions { keep: keep(arguments)?, dry_run: arguments.dry_run };
     let spinner = progress::spinner("vacuuming");

@@ -72,7 +72,7 @@ const RUNS: u32 = 3;
 const REACHED: Duration = Duration::from_secs(5);
 /// The scheduler misses an executor within this time.
 const DEAD_ARE_KNOWN: Duration = Duration::from_secs(30);
-/// Batches that wait for whoever reads them.
+/// Batches that wait for their reader.
 const AHEAD: usize = 4;
 /// Files that are written anew for each core at once, at most so many in all: a message holds their names, and when all of them are
 /// written it is told.
@@ -186,12 +186,12 @@ impl Cluster {
 
     fn refused(&self, status: &tonic::Status) -> Error {
         match status.code() {
-            tonic::Code::Unavailable | tonic::Code::DeadlineExceeded | tonic::Code::Cancelled => self.gone(status),
+            tonic::Code::Unavailable | tonic::Code::DeadlineExceeded | tonic::Code::Cancelled => self.no_answer(status),
             _ => Error::query(format!("the scheduler did not take the plan: {}", readable(status.message()))),
         }
     }
 
-    fn gone(&self, status: &tonic::Status) -> Error {
+    fn no_answer(&self, status: &tonic::Status) -> Error {
         Error::unavailable(format!(
             "the scheduler at {} no longer answers ({}); nothing was lost, run the statement again when it is back",
             self.scheduler,
@@ -215,7 +215,7 @@ impl Cluster {
         loop {
             let mut request = tonic::Request::new(GetJobStatusParams { job_id: job.id.clone() });
             request.set_timeout(REQUEST);
-            let answer = client.get_job_status(request).await.map_err(|status| self.gone(&status))?;
+            let answer = client.get_job_status(request).await.map_err(|status| self.no_answer(&status))?;
             match answer.into_inner().status.and_then(|s| s.status) {
                 Some(Status::Successful(done)) => {
                     job.done();
@@ -250,7 +250,7 @@ impl Cluster {
                 told = Instant::now();
                 // an error here shows in the next look at the job
                 if let Ok(now) = self.overview(Some(&job.id)).await {
-                    note.note(now.told());
+                    note.note(now.description());
                     if now.lost_an_executor {
                         return Ok(None);
                     }
@@ -498,7 +498,7 @@ impl Drop for Job {
         let cancel = async move {
             let cancelled = async {
                 let mut client = cluster.connect().await?;
-                client.cancel_job(CancelJobParams { job_id: id.clone() }).await.map_err(|e| cluster.gone(&e))
+                client.cancel_job(CancelJobParams { job_id: id.clone() }).await.map_err(|e| cluster.no_answer(&e))
             };
             // a scheduler that is gone has no job to cancel
             match timeout(Duration::from_secs(2), cancelled).await {

@@ -96,6 +96,6 @@ pub async fn execute(settings: ExecutorSettings, runtime: Arc<RuntimeEnv>, lake:
         ended = rejoin_instances::cluster::execute(Arc::new(config)) => {
             ended.map_err(|e| Error::unavailable(format!("executor of the scheduler at {host}:{port}: {e}")))
         }
-        never = at_work.tell(settings.wire.clone(), format!("{host}:{port}"), own) => match never {},
+        never = at_work.send_reports(settings.wire.clone(), format!("{host}:{port}"), own) => match never {},
     }
 }

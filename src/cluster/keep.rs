@@ -1,15 +1,12 @@
-//! What Ballista's second look at a plan must leave as it is.
+//! Keeps parts of a plan that Ballista would remove when it optimizes each stage once more.
 //!
-//! One task sees all rows of an input: between an operator and a gathering (`CoalescePartitionsExec`,
-//! `SortPreservingMergeExec`) that the operator itself does not ask for. Ballista 55 optimizes each stage once more, and takes
-//! out gatherings that nobody asks for: a join whose unmatched rows are known only at the end of its right side then ran once a
-//! partition, and gave them as often. This node asks for it.
-//!
-//! A sort above a union stays there: within the branches, of which a task may have no partition, it cannot be read back. And the
-//! rows of all branches say that they are the union's, which a shuffle expects: branches differ in what may be NULL.
-//!
-//! A side of a join that each task is to have whole stays so: else both sides would be shuffled, into another number of
-//! partitions and out of order, and what is above the join would not know.
+//! * One task sees all rows of an input, where the plan gathers them (`CoalescePartitionsExec`, `SortPreservingMergeExec`) and the
+//!   operator itself does not require that. Ballista 55 removes such gatherings. A join whose unmatched rows are known only at the end of
+//!   its right side would then run once a partition, and give these rows as often. This node requires the gathering.
+//! * A sort above a union stays above it: within the branches, of which a task may have no partition, it cannot be read back. And the rows
+//!   of all branches have the schema of the union, which a shuffle expects: branches differ in what may be NULL.
+//! * A side of a join that each task is to have whole stays whole. Else both sides would be shuffled, into another number of partitions and
+//!   out of order, and the operators above the join would not know.
 
 use std::fmt;
 use std::sync::Arc;

@@ -41,10 +41,10 @@ pub(super) struct Patience {
 impl Patience {
     /// What the environment says, or 20 seconds.
     pub fn read() -> Result<Self> {
-        Self::told(std::env::var(EXECUTOR_GONE_VARIABLE).ok().as_deref())
+        Self::of_seconds(std::env::var(EXECUTOR_GONE_VARIABLE).ok().as_deref())
     }
 
-    fn told(seconds: Option<&str>) -> Result<Self> {
+    fn of_seconds(seconds: Option<&str>) -> Result<Self> {
         let gone = match seconds.map(str::parse::<u64>) {
             None => EXECUTOR_GONE,
             Some(Ok(seconds @ 4..)) => seconds,
@@ -119,7 +119,7 @@ pub(super) fn state(config: SessionConfig, runtime: Arc<RuntimeEnv>) -> SessionS
 /// The word for memory that was not enough, which is no kind of its own.
 const OUT_OF_MEMORY: &str = "OutOfMemory";
 
-/// An error of ours, or of the store, in words that whoever hears of it through Ballista's many layers can tell from theirs;
+/// An error of ours, or of the store, in words that can be told from those of Ballista's many layers;
 /// others stay what they are, since Ballista acts on some.
 pub(super) fn encode_error(error: DataFusionError) -> DataFusionError {
     match Error::of_store(&error) {
@@ -160,7 +160,9 @@ mod tests {
 
     #[test]
     fn how_soon_an_executor_is_missed() {
-        let of = |seconds| Patience::told(seconds).ok().map(|told| (told.gone, told.heartbeat, told.look));
+        let of = |seconds| {
+            Patience::of_seconds(seconds).ok().map(|patience| (patience.gone, patience.heartbeat, patience.look))
+        };
         assert_eq!(of(None), Some((20, 5, 2)));
         assert_eq!(of(Some("8")), Some((8, 2, 1)));
         assert_eq!([of(Some("3")), of(Some("soon"))], [None, None]);

@@ -28,7 +28,7 @@ use super::wire::Wire;
 use super::workers::{Workers, locked};
 use crate::{Error, Result, clock};
 
-/// Rows of jobs that nobody fetched are deleted after this time, seconds: whoever fetches them may take long over it, and
+/// Rows of jobs that nobody fetched are deleted after this time, seconds: a client that fetches them may take long over it, and
 /// deletes them then. What is known of such jobs goes sooner.
 const RESULTS_KEPT: u64 = 6 * 3600;
 const JOBS_KNOWN: u64 = 600;
@@ -79,7 +79,7 @@ impl Overview {
     }
 
     /// For a person who waits.
-    pub(super) fn told(&self) -> String {
+    pub(super) fn description(&self) -> String {
         let workers = format!("{} executors, {} cores", self.executors, self.vcores);
         match self.stages {
             Some((done, all)) if all > 0 => format!("stage {} of {all} on {workers}", (done + 1).min(all)),

@@ -25,7 +25,7 @@ use crate::{Error, Result};
 pub(super) const TASKS: &str = "/rejoin/tasks";
 
 /// How often an executor tells it.
-const TOLD: Duration = Duration::from_secs(5);
+const REPORT_PERIOD: Duration = Duration::from_secs(5);
 /// What it told is believed for so long; it is heard of again, or it is gone.
 const BELIEVED: Duration = Duration::from_secs(20);
 /// So long a task has been with nobody before it is lost: its last word may be on its way, or its first.
@@ -80,14 +80,14 @@ impl RunningTasks {
     }
 
     /// Tells the scheduler of them, as the executor that is reached at an address, now and then.
-    pub async fn tell(self, wire: Wire, scheduler: String, executor: String) -> Infallible {
+    pub async fn send_reports(self, wire: Wire, scheduler: String, executor: String) -> Infallible {
         let mut channel = wire.endpoint(&scheduler).map(|endpoint| endpoint.connect_lazy());
         loop {
-            sleep(TOLD).await;
+            sleep(REPORT_PERIOD).await;
             let report = ExecutorReport { executor: executor.clone(), tasks: self.tasks() };
             // what was not heard is told again
             if let Ok(channel) = &mut channel
-                && !matches!(timeout(TOLD, report.send(channel)).await, Ok(Ok(())))
+                && !matches!(timeout(REPORT_PERIOD, report.send(channel)).await, Ok(Ok(())))
             {
                 tracing::debug!(%scheduler, "the scheduler does not hear which tasks are here");
             }

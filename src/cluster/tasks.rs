@@ -2,7 +2,7 @@
 //!
 //! Ballista 55 marks a cancelled task as such, but its streams run on to their end: they were spawned, and nothing aborts them.
 //! Here each stream beneath a task's shuffle writer ends when the task's future is dropped, and so does what comes out of a join: of
-//! few rows it may make so many that whoever counts them does not come to rest for minutes. While a join looks at its pairs it
+//! few rows it may make so many that counting them takes minutes without a pause. While a join looks at its pairs it
 //! pauses now and then, as on one machine, so that it hears of it.
 
 use std::fmt;

@@ -102,7 +102,7 @@ impl Wire {
     }
 
     /// What a server listens on that should be reached at `outside`: the same, or with TLS an inner address of this machine to
-    /// which only whoever has shown a certificate is let through.
+    /// which only clients that have shown a certificate are let through.
     ///
     /// Ballista's servers speak no TLS of their own, so a process of the same machine can still reach the inner address.
     pub(super) async fn behind(&self, outside: TcpListener) -> Result<TcpListener> {
@@ -114,7 +114,7 @@ impl Wire {
         Ok(inner)
     }
 
-    /// Lets whoever shows a certificate through to `inner`, as long as the process lives.
+    /// Lets clients that show a certificate through to `inner`, as long as the process lives.
     pub(super) fn let_through(&self, outside: TcpListener, inner: SocketAddr) -> Result<()> {
         let Some(own) = &self.certificates else { return Err(Error::bug("no certificates")) };
         let acceptor = TlsAcceptor::from(own.server()?);

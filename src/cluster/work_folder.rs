@@ -12,7 +12,7 @@ use crate::{Error, Result};
 
 /// What the names of such folders begin with.
 const PREFIX: &str = "rejoin-executor-";
-/// The file that whoever has the folder holds.
+/// The file that the owner of the folder holds locked.
 const LOCK: &str = "lock";
 
 /// A folder of this process.

@@ -17,6 +17,9 @@ use ballista_scheduler::state::task_manager::JobInfoCache;
 /// So long after its end a job's losses are known.
 const KEPT: Duration = Duration::from_secs(600);
 
+/// An executor that said that it stops, and was not heard of for so long, has stopped.
+const STOPPED: Duration = Duration::from_secs(600);
+
 /// The executors of a cluster. Two things that Ballista 55 does are mended here.
 ///
 /// It counts free vcores up and down. When an executor is lost, the running tasks of a stage that is rolled back are cancelled
@@ -28,8 +31,8 @@ const KEPT: Duration = Duration::from_secs(600);
 #[derive(Default)]
 pub(super) struct Workers {
     alive: InMemoryClusterState,
-    /// Ids of those that said that they stop; each start has a new one.
-    leaving: Mutex<HashSet<String>>,
+    /// Those that said that they stop, by id, and when each was last heard of. Each start has a new id.
+    leaving: Mutex<HashMap<String, Instant>>,
     jobs: Mutex<HashMap<JobId, Job>>,
 }
 
@@ -61,12 +64,24 @@ impl Workers {
         Some(format!("{}:{}", executor.host, executor.port))
     }
 
+    /// Notes that an executor is about to stop, and forgets those that have stopped.
+    fn leaves(&self, executor: &str, now: Instant) {
+        let mut leaving = locked(&self.leaving);
+        leaving.retain(|_, heard| now.duration_since(*heard) < STOPPED);
+        leaving.insert(executor.to_string(), now);
+    }
+
+    /// True for an executor that is heard of although it said that it stops.
+    fn is_leaving(&self, executor: &str) -> bool {
+        locked(&self.leaving).get_mut(executor).map(|heard| *heard = Instant::now()).is_some()
+    }
+
     /// Notes who got tasks, and forgets jobs that ended long ago.
     async fn note(&self, active: &HashMap<JobId, JobInfoCache>, bound: &[BoundTask]) {
         for (executor, task) in bound {
             let job = &task.key.job_id;
             locked(&self.jobs).entry(job.clone()).or_default().workers.insert(executor.clone());
-            // it may have been removed since it was free; whoever removes it now finds it noted
+            // it may have been removed since it was free; what removes it now finds it noted
             if self.alive.get_executor_metadata(executor).await.is_err() {
                 locked(&self.jobs).entry(job.clone()).or_default().lost_an_executor = true;
             }
@@ -118,7 +133,7 @@ impl ClusterState for Workers {
     }
 
     async fn register_executor(&self, metadata: ExecutorMetadata, spec: ExecutorData) -> Result<()> {
-        if locked(&self.leaving).contains(&metadata.id) {
+        if self.is_leaving(&metadata.id) {
             return Ok(());
         }
         self.alive.register_executor(metadata, spec).await
@@ -139,8 +154,8 @@ impl ClusterState for Workers {
     async fn save_executor_heartbeat(&self, heartbeat: ExecutorHeartbeat) -> Result<()> {
         let leaves = matches!(heartbeat.status.as_ref().and_then(|s| s.status.as_ref()), Some(Status::Terminating(_)));
         if leaves {
-            locked(&self.leaving).insert(heartbeat.executor_id.clone());
-        } else if locked(&self.leaving).contains(&heartbeat.executor_id) {
+            self.leaves(&heartbeat.executor_id, Instant::now());
+        } else if self.is_leaving(&heartbeat.executor_id) {
             return Ok(());
         }
         self.alive.save_executor_heartbeat(heartbeat).await
@@ -275,5 +290,16 @@ mod tests {
         workers.save_executor_heartbeat(heartbeat(Status::Active(String::new()))).await.unwrap();
         assert!(workers.registered_executor_metadata().await.is_empty());
         assert!(workers.executor_heartbeats().is_empty());
+    }
+
+    #[test]
+    fn who_left_long_ago_is_forgotten() {
+        let (workers, now) = (Workers::default(), Instant::now());
+        workers.leaves("one", now);
+        workers.leaves("two", now + STOPPED / 2);
+        assert!(workers.is_leaving("one") && workers.is_leaving("two") && !workers.is_leaving("three"));
+        // they were heard of just now
+        workers.leaves("three", now + 2 * STOPPED);
+        assert!(!workers.is_leaving("one") && !workers.is_leaving("two") && workers.is_leaving("three"));
     }
 }

@@ -145,7 +145,7 @@ mod tests {
     async fn what_is_shuffled_is_read_in_turn() {
         let plan = without_merges(shuffled(filtered_merge(5)), 1).unwrap();
         assert!(shown(&plan).contains("InTurnExec: at_once=1") && !shown(&plan).contains("SortedMergeExec"));
-        // whoever waits for the partitions of the shuffle finds as many
+        // what waits for the partitions of the shuffle finds as many
         assert_eq!(plan.output_partitioning().partition_count(), 3);
         let gathered = CoalescePartitionsExec::new(plan).execute(0, Arc::new(TaskContext::default())).unwrap();
         let batches = collect(gathered).await.unwrap();
@@ -157,7 +157,7 @@ mod tests {
 
     #[test]
     fn an_order_that_is_needed_is_kept() {
-        // by whoever reads the rows as they come
+        // by the reader of the rows as they come
         let read = without_merges(filtered_merge(5), 2).unwrap();
         assert!(shown(&read).contains("SortedMergeExec"));
         // below a shuffle, by an operator on sorted rows

@@ -1,8 +1,8 @@
 //! What a node that goes through rows visitor by visitor, in the lake's order, asks of its input and promises of its output; and in
 //! which order rows are that this order leaves in one place.
 //!
-//! Files have that order already: hits are merged before records, and records in one place lie in one file, by file, row and
-//! source (`lake::sort`). A sort keeps no order of its own, so whoever sorts rows anew sorts by [`ties`] in the end.
+//! Files have that order already: hits are merged before records, and records in one place are in one file, by file, row and
+//! source (`lake::sort`). A sort keeps no order of its own, so what sorts rows anew sorts by [`ties`] in the end.
 
 use std::sync::Arc;
 

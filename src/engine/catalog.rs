@@ -102,7 +102,7 @@ impl SchemaProvider for LakeSchema {
         self.find(name).await
     }
 
-    /// All are tables to whoever looks around; which of them are views is how the lake is made. Nothing is loaded for it.
+    /// All are tables to clients that list them; which of them are views is how the lake is made. Nothing is loaded for it.
     async fn table_type(&self, name: &str) -> Result<Option<TableType>, DataFusionError> {
         Ok(self.table_exist(name).then_some(TableType::Base))
     }

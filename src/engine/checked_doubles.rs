@@ -3,21 +3,21 @@
 //!
 //! Conditions of rows and of joins are not looked at. `SELECT * FROM (SELECT * FROM t WHERE cost <> 0) s WHERE revenue / cost > 2` fails
 //! for no row, and no plan says which of its conditions a row meets first: an infinite number among those compared harms nobody,
-//! an error would. Functions that fail by themselves are given NULL there where a condition before does not hold, and so is what is
-//! summed up of a row whose FILTER does not hold.
+//! an error would. What fails by itself behind a condition is guarded, see `division_guards`.
 
 use arrow::datatypes::DataType;
 use datafusion::common::DFSchema;
 use datafusion::common::config::ConfigOptions;
-use datafusion::common::tree_node::{Transformed, TreeNode, TreeNodeRecursion};
+use datafusion::common::tree_node::{Transformed, TreeNode};
 use datafusion::error::Result;
-use datafusion::logical_expr::expr::{AggregateFunction, BinaryExpr};
+use datafusion::logical_expr::expr::BinaryExpr;
 use datafusion::logical_expr::expr_rewriter::NamePreserver;
-use datafusion::logical_expr::utils::{merge_schema, split_conjunction};
-use datafusion::logical_expr::{Expr, ExprSchemable, Filter, LogicalPlan, Operator, when};
+use datafusion::logical_expr::utils::merge_schema;
+use datafusion::logical_expr::{Expr, ExprSchemable, LogicalPlan, Operator};
 use datafusion::optimizer::AnalyzerRule;
-use rejoin_instances::trees::{change_expressions, change_nodes, change_parts, walk_parts};
+use rejoin_instances::trees::{change_expressions, change_nodes, change_parts};
 
+use super::division_guards::{Failing, guarded, guarded_filter};
 use crate::functions::{checked_arithmetic, checked_function, first_number};
 
 /// Lets arithmetic of doubles, and functions of them, fail as in PostgreSQL.
@@ -27,21 +27,19 @@ pub struct CheckDoubles;
 impl AnalyzerRule for CheckDoubles {
     fn analyze(&self, plan: LogicalPlan, _: &ConfigOptions) -> Result<LogicalPlan> {
         let plan = change_nodes(plan, &mut |node| {
-            let node = match node {
-                LogicalPlan::Filter(filter) => {
-                    let ordered = in_order(filter)?;
-                    return Ok(ordered.update_data(LogicalPlan::Filter));
+            let columns = merge_schema(&node.inputs());
+            match node {
+                LogicalPlan::Filter(_) => {
+                    return change_expressions(node, &mut |expr| guarded_filter(expr, &columns, Failing::Doubles));
                 }
                 LogicalPlan::Join(_) => return Ok(Transformed::no(node)),
-                other => other,
-            };
-            let columns = merge_schema(&node.inputs());
+                _ => {}
+            }
             let names = NamePreserver::new(&node);
             let mut check = |expr: Expr| {
                 let name = names.save(&expr);
-                let filtered = change_parts(expr, &mut filtered_first)?;
-                let checked =
-                    filtered.transform_data(|expr| change_parts(expr, &mut |part| checked(part, &columns)))?;
+                let guarded = guarded(expr, &columns, Failing::Doubles)?;
+                let checked = guarded.transform_data(|expr| change_parts(expr, &mut |part| checked(part, &columns)))?;
                 Ok(checked.update_data(|expr| name.restore(expr)))
             };
             change_expressions(node, &mut |expr| match expr {
@@ -88,90 +86,6 @@ fn checked(expr: Expr, columns: &DFSchema) -> Result<Transformed<Expr>> {
         },
         other => Ok(Transformed::no(other)),
     }
-}
-
-/// An aggregate that looks at rows for which its FILTER holds.
-fn filtered_first(expr: Expr) -> Result<Transformed<Expr>> {
-    let Expr::AggregateFunction(AggregateFunction { func, mut params }) = expr else {
-        return Ok(Transformed::no(expr));
-    };
-    let mut is_changed = false;
-    if let Some(filter) = &params.filter
-        && !may_fail(filter)?
-    {
-        for argument in &mut params.args {
-            let guarded = where_holds(std::mem::take(argument), &[filter.as_ref()])?;
-            is_changed |= guarded.transformed;
-            *argument = guarded.data;
-        }
-    }
-    let aggregate = Expr::AggregateFunction(AggregateFunction { func, params });
-    Ok(Transformed::new_transformed(aggregate, is_changed))
-}
-
-/// A filter whose conditions look at rows for which those before hold.
-fn in_order(filter: Filter) -> Result<Transformed<Filter>> {
-    let (mut before, mut all, mut is_changed) = (vec![], vec![], false);
-    for condition in split_conjunction(&filter.predicate) {
-        if !may_fail(condition)? {
-            before.push(condition);
-            all.push(condition.clone());
-            continue;
-        }
-        let guarded = where_holds(condition.clone(), &before)?;
-        is_changed |= guarded.transformed;
-        all.push(guarded.data);
-    }
-    match all.into_iter().reduce(Expr::and) {
-        Some(predicate) if is_changed => Ok(Transformed::yes(Filter::try_new(predicate, filter.input.clone())?)),
-        _ => Ok(Transformed::no(filter)),
-    }
-}
-
-/// True for what does not have a value for each row.
-fn may_fail(expr: &Expr) -> Result<bool> {
-    let mut may_fail = false;
-    walk_parts(expr, &mut |part| {
-        may_fail |= match part {
-            Expr::BinaryExpr(BinaryExpr { op, .. }) => matches!(op, Operator::Divide | Operator::Modulo),
-            Expr::ScalarFunction(call) => checked_function(call.name()).is_some(),
-            _ => false,
-        };
-        Ok(if may_fail { TreeNodeRecursion::Stop } else { TreeNodeRecursion::Continue })
-    })?;
-    Ok(may_fail)
-}
-
-/// An expression in which what is divided by, and what a function may refuse, is NULL where those conditions do not hold that look at
-/// the same columns.
-fn where_holds(expr: Expr, conditions: &[&Expr]) -> Result<Transformed<Expr>> {
-    let holds = |part: &Expr| {
-        let columns = part.column_refs();
-        let related = conditions.iter().filter(|condition| !condition.column_refs().is_disjoint(&columns));
-        related.map(|condition| (*condition).clone()).reduce(Expr::and)
-    };
-    let guarded = |part: Expr| -> Result<Transformed<Expr>> {
-        match holds(&part) {
-            Some(holds) => Ok(Transformed::yes(when(holds, part).end()?)),
-            None => Ok(Transformed::no(part)),
-        }
-    };
-    change_parts(expr, &mut |part| match part {
-        Expr::BinaryExpr(BinaryExpr { left, op: op @ (Operator::Divide | Operator::Modulo), right }) => {
-            let divisor = guarded(*right)?;
-            Ok(divisor.update_data(|right| Expr::BinaryExpr(BinaryExpr::new(left, op, Box::new(right)))))
-        }
-        Expr::ScalarFunction(mut call) if checked_function(call.name()).is_some() => {
-            let mut is_changed = false;
-            for argument in &mut call.args {
-                let value = guarded(std::mem::take(argument))?;
-                is_changed |= value.transformed;
-                *argument = value.data;
-            }
-            Ok(Transformed::new_transformed(Expr::ScalarFunction(call), is_changed))
-        }
-        other => Ok(Transformed::no(other)),
-    })
 }
 
 #[cfg(test)]

@@ -1,5 +1,5 @@
-//! The heads of results: the names that PostgreSQL gives to columns, `count` and not `count(*)`, `?column?` where it has none. Those
-//! that are alike are told apart while the statement is computed, and have one name again in its result.
+//! The headings of results: the names that PostgreSQL gives to columns, `count` and not `count(*)`, `?column?` where it has none. Columns of
+//! the same name get different names while the statement is computed, and have one name again in its result.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::ControlFlow;
@@ -8,7 +8,7 @@ use std::sync::Arc;
 use arrow::datatypes::{Field, Schema, SchemaRef};
 use datafusion::sql::sqlparser::ast::{
     AccessExpr, DataType, Distinct, Expr, FunctionArg, FunctionArgExpr, FunctionArguments, GroupByExpr, Ident,
-    OrderByExpr, Query, Select, SelectItem, SetExpr, Statement as Sql, TableFactor, VisitorMut,
+    OrderByExpr, Query, Select, SelectItem, SetExpr, Statement as Sql, TableFactor, TrimWhereField, VisitorMut,
 };
 use rejoin_instances::syntax::{PartMut, change};
 
@@ -269,7 +269,7 @@ pub fn column_name(expr: &Expr) -> (String, bool) {
             column_name(inner)
         }
         Expr::Cast { expr: inner, data_type, .. } => match column_name(inner) {
-            (name, _) if name == "?column?" => own(&type_name(data_type)),
+            _ if is_written_value(inner) => own(&type_name(data_type)),
             found => found,
         },
         Expr::Function(function) => {
@@ -291,8 +291,11 @@ pub fn column_name(expr: &Expr) -> (String, bool) {
         Expr::Array(_) => own("array"),
         Expr::Extract { .. } => own("extract"),
         Expr::Exists { .. } => own("exists"),
+        Expr::Substring { shorthand: true, .. } => own("substr"),
         Expr::Substring { .. } => own("substring"),
         Expr::Position { .. } => own("position"),
+        Expr::Trim { trim_where: Some(TrimWhereField::Leading), .. } => own("ltrim"),
+        Expr::Trim { trim_where: Some(TrimWhereField::Trailing), .. } => own("rtrim"),
         Expr::Trim { .. } => own("btrim"),
         Expr::Ceil { .. } => own("ceil"),
         Expr::Floor { .. } => own("floor"),
@@ -308,6 +311,15 @@ pub fn column_name(expr: &Expr) -> (String, bool) {
             _ => own("?column?"),
         },
         _ => own("?column?"),
+    }
+}
+
+/// True for a value without a name of its own, also one that casts or its type make a name for: the outermost cast names it.
+fn is_written_value(expr: &Expr) -> bool {
+    match expr {
+        Expr::Nested(inner) | Expr::Cast { expr: inner, .. } => is_written_value(inner),
+        Expr::TypedString(_) | Expr::Interval(_) => true,
+        other => column_name(other).0 == "?column?",
     }
 }
 
@@ -336,10 +348,8 @@ pub const SQL_NAMES: &[(&str, &str)] = &[
 fn type_name(data_type: &DataType) -> String {
     let text = last_word(data_type);
     let text = text.split('(').next().unwrap_or_default().trim();
-    match text.strip_suffix("[]") {
-        Some(item) => item.to_string(),
-        None => SQL_NAMES.iter().find(|(sql, _)| *sql == text).map_or(text, |(_, short)| short).to_string(),
-    }
+    let item = text.strip_suffix("[]").unwrap_or(text);
+    SQL_NAMES.iter().find(|(sql, _)| *sql == item).map_or(item, |(_, short)| short).to_string()
 }
 
 /// A type's name without its schema.
@@ -384,6 +394,8 @@ mod tests {
         let sql = "SELECT t.count, count(*), max(x) AS a, t.a, t.b, lower(b) AS b FROM t";
         assert_eq!(names(sql), ["t.count", "count", "a", "a", "t.b", "b"]);
         assert_eq!(names("SELECT '1'::timestamp(6), '1'::timestamptz(6)"), ["timestamp", "timestamptz"]);
+        let sql = "SELECT '1'::float::int, interval '1 day'::text, '{1}'::int[], trim(LEADING 'x' FROM a), substr(a, 1) FROM t";
+        assert_eq!(names(sql), ["int4", "text", "int4", "ltrim", "substr"]);
         let sql = "SELECT rounded_to('1'::timestamp(6), 0)::timestamp(6), rounded_to(a::time, 1)::time FROM t";
         assert_eq!(names(sql), ["timestamp", "a"]);
     }

@@ -19,8 +19,17 @@ struct Level {
     is_case: bool,
     /// Operators since the last comma or clause.
     operators: usize,
+    /// The same of comparisons.
+    comparisons: usize,
     /// Joins and set operations; a comma does not part them.
     relations: usize,
+}
+
+impl Level {
+    /// What follows stands in another chain.
+    fn begin_anew(&mut self) {
+        (self.operators, self.comparisons) = (0, 0);
+    }
 }
 
 /// Refuses a text with too long a chain.
@@ -50,23 +59,23 @@ pub fn check(sql: &str) -> Result<()> {
         }
         let Some(level) = levels.last_mut() else { continue };
         match token {
-            Token::Comma => level.operators = 0,
+            Token::Comma => level.begin_anew(),
             Token::Whitespace(_) | Token::Number(..) | Token::SingleQuotedString(_) | Token::Placeholder(_) => {}
             Token::LParen | Token::RParen | Token::SemiColon => {}
-            // a comparison stands between two operators
-            Token::Eq | Token::Neq | Token::Lt | Token::Gt | Token::LtEq | Token::GtEq => {}
+            // mostly a comparison stands between two operators, so that these are as many
+            Token::Eq | Token::Neq | Token::Lt | Token::Gt | Token::LtEq | Token::GtEq => level.comparisons += 1,
             Token::Word(word) => match word.keyword {
                 Keyword::NoKeyword => {}
-                Keyword::WHEN | Keyword::THEN | Keyword::ELSE if level.is_case => level.operators = 0,
+                Keyword::WHEN | Keyword::THEN | Keyword::ELSE if level.is_case => level.begin_anew(),
                 Keyword::SELECT | Keyword::FROM | Keyword::WHERE | Keyword::ON | Keyword::GROUP | Keyword::HAVING => {
-                    level.operators = 0;
+                    level.begin_anew();
                 }
                 Keyword::UNION | Keyword::INTERSECT | Keyword::EXCEPT | Keyword::JOIN => level.relations += 1,
                 _ => level.operators += 1,
             },
             _ => level.operators += 1,
         }
-        if level.operators.max(level.relations) > LONGEST {
+        if level.operators.max(level.relations) > LONGEST || level.comparisons > LONGEST + 1 {
             return Err(Error::query(format!(
                 "more than {LONGEST} operators in a row; use IN (...) for many values, or a table that is joined"
             )));
@@ -90,6 +99,7 @@ mod tests {
             format!("SELECT 1{}", many("::int")),
             format!("SELECT count(*) FROM t WHERE {} true", many("a = 1 OR ")),
             format!("SELECT (a{})", many("[1]")),
+            format!("SELECT a{} = a", many(" = a")),
             format!("SELECT 1; SELECT 1 FROM a{}", many(" CROSS JOIN a")),
             format!("SELECT a {}", many("IS NULL ")),
             format!("SELECT {}1", many("CASE WHEN a THEN b ELSE c END + ")),
@@ -106,6 +116,7 @@ mod tests {
             format!("SELECT {}1", "a + b AS c, ".repeat(5_000)),
             format!("SELECT 1 WHERE a IN ({}1)", "1, ".repeat(50_000)),
             format!("SELECT 1 WHERE {} true", "(a = 1 AND b > 2) OR ".repeat(400)),
+            format!("SELECT 1 WHERE {} a = 1", "a = 1 OR ".repeat(LONGEST)),
             "SELECT 1 + 1;".repeat(2_000),
             format!("SELECT CASE {}ELSE 1 END", "WHEN t.oid = 16 THEN -7 ".repeat(5_000)),
             format!("VALUES {}(1)", "(-1, 2 * 3), ".repeat(9_000)),

@@ -70,7 +70,7 @@ fn firsts_below(filter: &FilterExec) -> Result<Option<Arc<dyn ExecutionPlan>>> {
     firsts.map(above).transpose()
 }
 
-/// The first rows of groups that lie together, with the number 1 as last column.
+/// The first rows of groups that are together, with the number 1 as last column.
 #[derive(Debug)]
 pub struct FirstOfGroupsExec {
     input: Arc<dyn ExecutionPlan>,

@@ -10,7 +10,7 @@ use super::statement::Statement;
 use super::view::LakeView;
 use crate::Error;
 use crate::columns::{PERSON_ID, PERSON_STATUS};
-use crate::error::library_words::{UnfitOperands, unfit_arguments, unknown_statement};
+use crate::error::library_words::{UnfitOperands, unfit_arguments, unknown_function, unknown_statement};
 use crate::error::{Spot, StatementFault, did_you_mean};
 use crate::functions::windows::WINDOW_FUNCTIONS;
 
@@ -46,6 +46,16 @@ pub(super) async fn planning_error(
         let spot = Spot::Name(field.name.clone());
         return Error::query(message).at_spot(spot).of_fault(StatementFault::Column).caused_by(error);
     }
+    if let DataFusionError::SchemaError(schema, _) = error.find_root()
+        && let SchemaError::AmbiguousReference { field } = schema.as_ref()
+        && field.relation.is_none()
+    {
+        let name = field.name.clone();
+        return Error::query(format!("several tables have a column {name}; write the table before it: t.{name}"))
+            .at_spot(Spot::Name(name))
+            .of_fault(StatementFault::Ambiguous)
+            .caused_by(error);
+    }
     if let Some((function, types)) = unfit_arguments(&error) {
         let types = if types.is_empty() { "no argument".into() } else { plain_types(&types) };
         let advice = match types.contains("text") {
@@ -54,11 +64,14 @@ pub(super) async fn planning_error(
         };
         return Error::query(format!("{function} cannot take {types}{advice}"))
             .at_spot(Spot::Name(function))
+            .of_fault(StatementFault::Function)
             .caused_by(error);
     }
-    let unfit = UnfitOperands::of(&error).map(unfit_operands);
-    if let Some(message) = unfit.or_else(|| unknown_statement(&error).map(|word| no_question(&word))) {
-        return Error::query(message).caused_by(error);
+    if let Some(message) = UnfitOperands::of(&error).map(unfit_operands) {
+        return Error::query(message).of_fault(StatementFault::Function).caused_by(error);
+    }
+    if let Some(word) = unknown_statement(&error) {
+        return Error::query(no_question(&word)).caused_by(error);
     }
     if !matches!(error.find_root(), DataFusionError::Plan(_)) {
         return Error::from(error);
@@ -85,6 +98,17 @@ pub(super) async fn planning_error(
     let gives_rows = |name: &str| is_report(name) || state.table_functions().contains_key(name);
     let about =
         |error: Error, function: &str| error.at_spot(Spot::Name(function.into())).of_fault(StatementFault::Function);
+    if let Some(function) = unknown_function(&error).filter(|name| !gives_rows(name)) {
+        let message = match state.udwf(&function).is_ok() {
+            true => format!("{function} sees the rows of a window: {function}(...) OVER (...)"),
+            false => {
+                let (scalar, aggregate) = (state.scalar_functions().keys(), state.aggregate_functions().keys());
+                let all = scalar.chain(aggregate).chain(state.window_functions().keys()).map(String::as_str);
+                format!("there is no function {function}{}", did_you_mean(&function, all))
+            }
+        };
+        return about(Error::query(message).caused_by(error), &function);
+    }
     if let Some(function) = names.functions.iter().find(|name| !known(name)) {
         if gives_rows(function) {
             let message = format!("{function} gives rows, not a value: SELECT * FROM {function}(...)");
@@ -115,7 +139,7 @@ pub(super) async fn planning_error(
 /// The error of a plan whose operators were looked at: sides that do not go together are often found only then.
 pub(super) fn operator_error(error: DataFusionError) -> Error {
     match UnfitOperands::of(&error).filter(|_| Error::of_ours(&error).is_none()) {
-        Some(operands) => Error::query(unfit_operands(operands)).caused_by(error),
+        Some(operands) => Error::query(unfit_operands(operands)).of_fault(StatementFault::Function).caused_by(error),
         None => Error::from(error),
     }
 }

@@ -171,7 +171,7 @@ impl HitsTable {
 
 /// What is computed of hits beside reading them.
 struct HitComputation {
-    /// Rows of one hit are to be told apart.
+    /// Rows of one hit are to be distinguished.
     repeats: bool,
     /// Some of them at other times, by a key.
     by_key: bool,

@@ -1,11 +1,11 @@
 //! Statements of many parts compute a few of them at a time.
 //!
-//! DataFusion begins all branches of a union at once, and all scalar subqueries of a statement, each with its open files and its
-//! operators: memory that grows with the statement's text. Here the branches of a large union stand in lanes, and a lane turns
-//! to its next branch when the one before has ended; the subqueries of a large statement come a few after a few.
+//! DataFusion begins all branches of a union at once, and all scalar subqueries of a statement, each with its open files and its operators:
+//! memory that grows with the statement's text. Here the branches of a large union are put into lanes, and a lane begins its next branch
+//! when the one before has ended. The subqueries of a large statement are computed a few at a time.
 //!
-//! Partition `p` of a lane is partition `p` of its branches, one after the other. Whatever waits until each partition of a branch is
-//! asked for (a join, a shuffle) still is: of the branches of a lane that have not ended, all partitions of the first are read.
+//! Partition `p` of a lane is partition `p` of its branches, one after the other. Operators that wait until each partition of a branch is
+//! asked for (a join, a shuffle) still get that: of the branches of a lane that have not ended, all partitions of the first are read.
 
 use std::fmt;
 use std::sync::Arc;

@@ -1,4 +1,4 @@
-//! What is asked for of a query that gives the first rows for each row before it, and what plans for it are made of.
+//! The query of a LATERAL join with a LIMIT, taken apart, and parts that its plans share.
 
 use datafusion::common::tree_node::TreeNodeRecursion;
 use datafusion::common::{Column, DFSchema, ScalarValue};
@@ -9,8 +9,8 @@ use datafusion::logical_expr::{
 };
 use rejoin_instances::trees::walk_nodes;
 
-/// The rows of a query that are asked for, over what they are of.
-pub(super) struct First<'p> {
+/// A query with a LIMIT: which rows it gives, in which order, and the plan that it takes them from.
+pub(super) struct LimitedQuery<'p> {
     pub(super) skip: usize,
     pub(super) fetch: Option<usize>,
     pub(super) order: Vec<SortKey>,
@@ -19,7 +19,7 @@ pub(super) struct First<'p> {
     pub(super) input: &'p LogicalPlan,
 }
 
-impl<'p> First<'p> {
+impl<'p> LimitedQuery<'p> {
     /// None for a query without a LIMIT, or with one that is computed.
     pub(super) fn of(query: &'p LogicalPlan) -> Result<Option<Self>> {
         let mut query = query;

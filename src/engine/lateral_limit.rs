@@ -1,7 +1,7 @@
 //! The first rows of a query for each row before it: `FROM t, LATERAL (SELECT u.b FROM u WHERE u.a = t.a ORDER BY u.b LIMIT 3) s`.
 //!
-//! DataFusion has no plan for it. Where equality alone ties the query to the row, the rows of all are numbered in their order, among
-//! those of the same value, and joined with the row by that value. Others are joined first, see `lateral_beside`; what is neither is
+//! DataFusion has no plan for it. Where equality alone relates the query to the row, the rows of all are numbered in their order, among
+//! those of the same value, and joined with the row by that value. Others are joined first, see `lateral_join`; what is neither is
 //! refused.
 
 use std::sync::Arc;
@@ -12,13 +12,13 @@ use datafusion::error::Result;
 use datafusion::functions_window::expr_fn::row_number;
 use datafusion::logical_expr::utils::split_conjunction;
 use datafusion::logical_expr::{
-    BinaryExpr, Expr, ExprFunctionExt, Filter, Join, LogicalPlan, LogicalPlanBuilder, Operator, Projection, Sort,
-    SubqueryAlias, Window, lit,
+    Aggregate, BinaryExpr, Distinct, Expr, ExprFunctionExt, Filter, Join, LogicalPlan, LogicalPlanBuilder, Operator,
+    Projection, Sort, Subquery, SubqueryAlias, Window, lit,
 };
-use rejoin_instances::trees::{change_parts, walk_nodes, walk_parts};
+use rejoin_instances::trees::{change_parts, walk_parts};
 
-use super::lateral_beside::first_beside;
-use super::lateral_first::{First, columns_of, looks_around, up_to_current_row};
+use super::lateral_first::{LimitedQuery, columns_of, looks_around, up_to_current_row};
+use super::lateral_join::first_of_joined;
 use crate::Error;
 
 /// A join with the first rows of `query` for each row, without the query for each row; None for any other. The join has no condition.
@@ -26,40 +26,67 @@ use crate::Error;
 /// # Errors
 /// Such a join is not planned here.
 pub(super) fn first_of_each(join: &Join, query: &LogicalPlan) -> Result<Option<LogicalPlan>> {
-    let Some(first) = First::of(query)? else { return Ok(None) };
+    let Some(first) = LimitedQuery::of(query)? else { return Ok(None) };
     if !matches!(join.join_type, JoinType::Inner | JoinType::Left) {
         return Ok(None);
     }
     if let Some(plan) = first_of_equal(join, &first)? {
         return Ok(Some(plan));
     }
-    // of one value a LIMIT leaves all, which DataFusion may plan
-    match first_beside(join, &first)? {
-        None if !aggregates(first.input)? => Err(refused().into()),
-        found => Ok(found),
+    if let Some(plan) = first_of_joined(join, &first)? {
+        return Ok(Some(plan));
     }
+    let is_whole = matches!(query, LogicalPlan::Limit(_)) && first.skip == 0 && first.fetch != Some(0);
+    match is_whole && has_one_row(first.input) && columns_of(first.input.schema()).eq(first.shown.iter().cloned()) {
+        true => Ok(Some(LogicalPlan::Join(Join { right: Arc::new(over(&join.right, first.input)?), ..join.clone() }))),
+        false => Err(refused().into()),
+    }
+}
+
+/// True for an aggregate of all rows, of which a LIMIT leaves the one row that there is.
+fn has_one_row(plan: &LogicalPlan) -> bool {
+    match plan {
+        LogicalPlan::Projection(projection) => has_one_row(&projection.input),
+        LogicalPlan::Aggregate(aggregate) => aggregate.group_expr.is_empty(),
+        _ => false,
+    }
+}
+
+/// A relation over another query for each row.
+fn over(relation: &LogicalPlan, query: &LogicalPlan) -> Result<LogicalPlan> {
+    Ok(match relation {
+        LogicalPlan::SubqueryAlias(alias) => {
+            let input = over(&alias.input, query)?;
+            LogicalPlan::SubqueryAlias(SubqueryAlias::try_new(Arc::new(input), alias.alias.clone())?)
+        }
+        LogicalPlan::Subquery(subquery) => {
+            LogicalPlan::Subquery(Subquery { subquery: Arc::new(query.clone()), ..subquery.clone() })
+        }
+        other => other.clone(),
+    })
 }
 
 /// What is said of a query with a LIMIT that is not planned here.
 pub(super) fn refused() -> Error {
     Error::query(
-        "a LATERAL query with a LIMIT may name the row before it in its WHERE, ORDER BY and SELECT, not in joins, groups, DISTINCT \
-         and queries within, and a LEFT JOIN of it is ON true; number the rows of a join with row_number() instead",
+        "a LATERAL query with a LIMIT may name the row before it in its WHERE, ORDER BY and SELECT, below groups and DISTINCT in an \
+         equality of its WHERE, not in joins and queries within, and a LEFT JOIN of it is ON true; number the rows of a join with \
+         row_number() instead",
     )
 }
 
-/// The first rows of those that equality ties to the row; None where it is not equality alone.
-fn first_of_equal(join: &Join, first: &First) -> Result<Option<LogicalPlan>> {
-    let First { skip, fetch, order, shown, input } = first;
+/// The first rows of those that equality alone relates to the row; None for other queries.
+fn first_of_equal(join: &Join, first: &LimitedQuery) -> Result<Option<LogicalPlan>> {
+    let LimitedQuery { skip, fetch, order, shown, input } = first;
     if !are_plain(shown.iter().chain(order.iter().map(|key| &key.expr)))? {
         return Ok(None);
     }
-    let mut rows = Rows { left: &join.left, names: 0 };
-    let Some((plan, ties)) = rows.untied(input)? else { return Ok(None) };
-    if ties.is_empty() {
+    let mut query = Decorrelation { left: &join.left, names: 0 };
+    let Some((plan, keys)) = query.decorrelated(input)? else { return Ok(None) };
+    if keys.is_empty() {
         return Ok(None);
     }
-    let values = ties.iter().map(|tie| Expr::Column(tie.value.clone())).collect();
+    let values = keys.iter().map(|key| Expr::Column(key.value.clone())).collect();
     let numbering = row_number().partition_by(values).order_by(order.clone());
     let numbering = numbering.window_frame(up_to_current_row()).build()?;
     let number = Expr::Column(Column::new_unqualified(numbering.schema_name().to_string()));
@@ -70,14 +97,14 @@ fn first_of_equal(join: &Join, first: &First) -> Result<Option<LogicalPlan>> {
     let plan = LogicalPlan::Filter(Filter::try_new(is_first, Arc::new(plan))?);
     let (mut columns, mut own, mut pairs) = (vec![], vec![], vec![]);
     for expr in shown {
-        let name = rows.name();
+        let name = query.name();
         columns.push(expr.clone().alias(name.name.clone()));
         own.push(name);
     }
-    for tie in ties {
-        let name = rows.name();
-        columns.push(Expr::Column(tie.value).alias(name.name.clone()));
-        pairs.push(tie.row.eq(Expr::Column(name)));
+    for key in keys {
+        let name = query.name();
+        columns.push(Expr::Column(key.value).alias(name.name.clone()));
+        pairs.push(key.row.eq(Expr::Column(name)));
     }
     let plan = LogicalPlan::Projection(Projection::try_new(columns, Arc::new(plan))?);
     let plan = LogicalPlanBuilder::from(join.left.as_ref().clone()).join_on(plan, join.join_type, pairs)?.build()?;
@@ -89,14 +116,11 @@ fn first_of_equal(join: &Join, first: &First) -> Result<Option<LogicalPlan>> {
     Ok(Some(LogicalPlan::Projection(Projection::try_new(columns, Arc::new(plan))?)))
 }
 
-/// True for a plan with an aggregate.
-fn aggregates(plan: &LogicalPlan) -> Result<bool> {
-    let mut found = false;
-    walk_nodes(plan, &mut |node| {
-        found |= matches!(node, LogicalPlan::Aggregate(_));
-        Ok(TreeNodeRecursion::Continue)
-    })?;
-    Ok(found)
+/// True for an aggregate of groups, which are none where there are no rows.
+fn makes_groups(aggregate: &Aggregate) -> Result<bool> {
+    let Aggregate { group_expr, aggr_expr, .. } = aggregate;
+    let is_plain = !group_expr.is_empty() && !matches!(group_expr.as_slice(), [Expr::GroupingSet(_)]);
+    Ok(is_plain && are_plain(group_expr.iter().chain(aggr_expr))?)
 }
 
 /// True for what looks at no row before, and asks no query.
@@ -119,36 +143,38 @@ fn are_plain<'e>(exprs: impl Iterator<Item = &'e Expr>) -> Result<bool> {
 }
 
 /// What must be equal: an expression over the row before, and a column of the query.
-struct Tie {
+struct CorrelationKey {
     row: Expr,
     value: Column,
 }
 
-/// A query whose rows are those of all rows before it, and what ties them; the columns that it had come first.
-type Untied = Option<(LogicalPlan, Vec<Tie>)>;
+/// A query that does not refer to the row before it any more, with the keys by which its rows are joined to that row. The columns that
+/// it had come first.
+type Decorrelated = Option<(LogicalPlan, Vec<CorrelationKey>)>;
 
-struct Rows<'p> {
+/// Takes the conditions on the row before out of a query.
+struct Decorrelation<'p> {
     /// The relation of the row before.
     left: &'p LogicalPlan,
     /// Names so far.
     names: usize,
 }
 
-impl Rows<'_> {
-    fn untied(&mut self, node: &LogicalPlan) -> Result<Untied> {
+impl Decorrelation<'_> {
+    fn decorrelated(&mut self, node: &LogicalPlan) -> Result<Decorrelated> {
         match node {
             LogicalPlan::Filter(filter) => {
-                let Some((mut plan, mut ties)) = self.untied(&filter.input)? else { return Ok(None) };
+                let Some((mut plan, mut keys)) = self.decorrelated(&filter.input)? else { return Ok(None) };
                 let (mut stay, mut values) = (vec![], vec![]);
                 for condition in split_conjunction(&filter.predicate) {
                     if are_plain([condition].into_iter())? {
                         stay.push(condition.clone());
                         continue;
                     }
-                    let Some((row, value)) = self.tie(condition)? else { return Ok(None) };
+                    let Some((row, value)) = self.correlation_key(condition)? else { return Ok(None) };
                     let name = self.name();
                     values.push(value.alias(name.name.clone()));
-                    ties.push(Tie { row, value: name });
+                    keys.push(CorrelationKey { row, value: name });
                 }
                 if let Some(condition) = stay.into_iter().reduce(Expr::and) {
                     plan = LogicalPlan::Filter(Filter::try_new(condition, Arc::new(plan))?);
@@ -157,32 +183,45 @@ impl Rows<'_> {
                     let columns = columns_of(plan.schema()).chain(values).collect();
                     plan = LogicalPlan::Projection(Projection::try_new(columns, Arc::new(plan))?);
                 }
-                Ok(Some((plan, ties)))
+                Ok(Some((plan, keys)))
             }
             LogicalPlan::Projection(projection) if are_plain(projection.expr.iter())? => {
-                let Some((plan, ties)) = self.untied(&projection.input)? else { return Ok(None) };
-                let values = ties.iter().map(|tie| Expr::Column(tie.value.clone()));
+                let Some((plan, keys)) = self.decorrelated(&projection.input)? else { return Ok(None) };
+                let values = keys.iter().map(|key| Expr::Column(key.value.clone()));
                 let columns = projection.expr.iter().cloned().chain(values).collect();
-                Ok(Some((LogicalPlan::Projection(Projection::try_new(columns, Arc::new(plan))?), ties)))
+                Ok(Some((LogicalPlan::Projection(Projection::try_new(columns, Arc::new(plan))?), keys)))
             }
             LogicalPlan::Sort(Sort { expr, input, fetch: None }) if are_plain(expr.iter().map(|key| &key.expr))? => {
-                let Some((plan, ties)) = self.untied(input)? else { return Ok(None) };
-                Ok(Some((LogicalPlan::Sort(Sort { expr: expr.clone(), input: Arc::new(plan), fetch: None }), ties)))
+                let Some((plan, keys)) = self.decorrelated(input)? else { return Ok(None) };
+                Ok(Some((LogicalPlan::Sort(Sort { expr: expr.clone(), input: Arc::new(plan), fetch: None }), keys)))
+            }
+            LogicalPlan::Distinct(Distinct::All(input)) => {
+                let Some((plan, keys)) = self.decorrelated(input)? else { return Ok(None) };
+                Ok(Some((LogicalPlan::Distinct(Distinct::All(Arc::new(plan))), keys)))
+            }
+            LogicalPlan::Aggregate(aggregate) if makes_groups(aggregate)? => {
+                let Some((plan, keys)) = self.decorrelated(&aggregate.input)? else { return Ok(None) };
+                let values = || keys.iter().map(|key| Expr::Column(key.value.clone()));
+                let groups = aggregate.group_expr.iter().cloned().chain(values()).collect();
+                let plan = Aggregate::try_new(Arc::new(plan), groups, aggregate.aggr_expr.clone())?;
+                let columns = columns_of(&aggregate.schema).chain(values()).collect();
+                let plan = Projection::try_new(columns, Arc::new(LogicalPlan::Aggregate(plan)))?;
+                Ok(Some((LogicalPlan::Projection(plan), keys)))
             }
             LogicalPlan::SubqueryAlias(alias) => {
-                let Some((plan, mut ties)) = self.untied(&alias.input)? else { return Ok(None) };
-                for tie in &mut ties {
-                    tie.value = Column::new(Some(alias.alias.clone()), tie.value.name.clone());
+                let Some((plan, mut keys)) = self.decorrelated(&alias.input)? else { return Ok(None) };
+                for key in &mut keys {
+                    key.value = Column::new(Some(alias.alias.clone()), key.value.name.clone());
                 }
                 let plan = SubqueryAlias::try_new(Arc::new(plan), alias.alias.clone())?;
-                Ok(Some((LogicalPlan::SubqueryAlias(plan), ties)))
+                Ok(Some((LogicalPlan::SubqueryAlias(plan), keys)))
             }
             other => Ok((!looks_around(other)?).then(|| (other.clone(), vec![]))),
         }
     }
 
-    /// The two sides of a condition that ties a value of the query to the row before it; None for another condition.
-    fn tie(&self, condition: &Expr) -> Result<Option<(Expr, Expr)>> {
+    /// The two sides of a condition that compares the row before with a value of the query; None for another condition.
+    fn correlation_key(&self, condition: &Expr) -> Result<Option<(Expr, Expr)>> {
         let Expr::BinaryExpr(BinaryExpr { left, op: Operator::Eq, right }) = condition else { return Ok(None) };
         for (row, value) in [(left, right), (right, left)] {
             if are_plain([value.as_ref()].into_iter())?

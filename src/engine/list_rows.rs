@@ -5,14 +5,15 @@
 //! of `json_each` a list of keys beside one of values. The column of `json_array_elements(...) AS e` is `value`, and `e` is the same: it is called
 //! as the SELECT calls it.
 //! `generate_series` of constants stays a table function, which holds no list; its column is called as PostgreSQL calls it. Its step
-//! may be a text: an interval. `range`, which is not PostgreSQL's, keeps its column `value`.
+//! may be a text: an interval. A `LATERAL (VALUES ...)` is such lists, too. `range`, which is not PostgreSQL's, keeps its column `value`.
 
 use std::collections::BTreeSet;
 use std::ops::ControlFlow;
 
 use datafusion::sql::sqlparser::ast::{
     CastKind, DataType, Expr, Function, FunctionArg, FunctionArgExpr, FunctionArguments, Ident, Interval, ObjectName,
-    Select, TableAlias, TableAliasColumnDef, TableFactor, TableWithJoins, TypedString, Value, VisitorMut,
+    Query, Select, SetExpr, TableAlias, TableAliasColumnDef, TableFactor, TableWithJoins, TypedString, Value,
+    VisitorMut,
 };
 use rejoin_instances::syntax::{PartMut, change, change_outside_queries};
 
@@ -22,6 +23,8 @@ use crate::functions::{EACH_KEY, EACH_ROW, EACH_TEXT, EACH_TEXT_ROW, EACH_VALUE,
 /// Functions that count.
 const SERIES: &str = "generate_series";
 const RANGE: &str = "range";
+/// Rows that are written out.
+const VALUES: &str = "values";
 /// Functions whose only column is called `value`.
 const ELEMENTS: [&str; 4] =
     ["json_array_elements", "json_array_elements_text", "jsonb_array_elements", "jsonb_array_elements_text"];
@@ -117,6 +120,7 @@ impl VisitorMut for ListRowRewriter {
             && [SERIES, RANGE].contains(&last(name).as_str())
         {
             step_as_interval(&mut args.args);
+            ends_as_times(&mut args.args);
             args.args.iter_mut().for_each(count_nanoseconds);
         }
         let is_named = |name: &Ident| self.bare.last().is_some_and(|bare| bare.contains(&name.value.to_lowercase()));
@@ -142,6 +146,7 @@ impl VisitorMut for ListRowRewriter {
             && last(name) == SERIES
         {
             step_as_interval(&mut list.args);
+            ends_as_times(&mut list.args);
         }
         let split = match &*expr {
             Expr::Function(Function { name, args: FunctionArguments::List(list), .. }) if last(name) == SPLIT_TEXT => {
@@ -216,6 +221,37 @@ fn step_as_interval(arguments: &mut [FunctionArg]) {
     }
 }
 
+/// An end that is written as a text where the other one says of which type it is: `generate_series('2026-01-01'::date, '2026-12-31', '1 month')`.
+fn ends_as_times(arguments: &mut [FunctionArg]) {
+    let [FunctionArg::Unnamed(FunctionArgExpr::Expr(from)), FunctionArg::Unnamed(FunctionArgExpr::Expr(to)), ..] =
+        arguments
+    else {
+        return;
+    };
+    let (of_from, of_to) = (type_of_time(from), type_of_time(to));
+    for (end, data_type) in [(from, of_to), (to, of_from)] {
+        if matches!(&*end, Expr::Value(value) if matches!(value.value, Value::SingleQuotedString(_)))
+            && let Some(data_type) = data_type
+        {
+            let (kind, expr) = (CastKind::Cast, Box::new(end.clone()));
+            *end = Expr::Cast { kind, expr, data_type, array: false, format: None };
+        }
+    }
+}
+
+/// The type of a day or time, where it is written there.
+fn type_of_time(expr: &Expr) -> Option<DataType> {
+    match expr {
+        Expr::Nested(inner) => type_of_time(inner),
+        Expr::Cast { data_type, .. } | Expr::TypedString(TypedString { data_type, .. })
+            if matches!(data_type, DataType::Date | DataType::Timestamp(..)) =>
+        {
+            Some(data_type.clone())
+        }
+        _ => None,
+    }
+}
+
 /// The same rows as an UNNEST; None where the factor can stay as it is. `is_named` says what is named by one word around it.
 fn as_unnest(factor: &TableFactor, is_named: &dyn Fn(&Ident) -> bool) -> Option<TableFactor> {
     let (function, lists, numbered, alias) = match factor {
@@ -234,8 +270,16 @@ fn as_unnest(factor: &TableFactor, is_named: &dyn Fn(&Ident) -> bool) -> Option<
             }
             (function.clone(), lists_of(&function, &args.args)?, *with_ordinality, alias)
         }
+        TableFactor::Derived { lateral: true, subquery, alias, .. } => {
+            (VALUES.to_string(), columns_of_values(subquery)?, false, alias)
+        }
         _ => return None,
     };
+    // of several lists the longest says how many rows there are, and their columns have no names of their own
+    let is_unclear = numbered || alias.as_ref().is_none_or(|alias| alias.columns.len() < lists.len());
+    if function == "unnest" && lists.len() > 1 && is_unclear {
+        return None;
+    }
     let mut array_exprs = lists;
     array_exprs.iter_mut().for_each(look_at_the_row);
     let columns = array_exprs.len();
@@ -249,6 +293,7 @@ fn as_unnest(factor: &TableFactor, is_named: &dyn Fn(&Ident) -> bool) -> Option<
     let mut alias = alias.clone().unwrap_or_else(|| named(Ident::new(&function)));
     let is_value = function == RANGE || ELEMENTS.contains(&function.as_str()) && !is_named(&alias.name);
     let mut own = match columns {
+        _ if function == VALUES => (1..=columns).map(|place| Ident::new(format!("column{place}"))).collect(),
         1 if is_value => vec![Ident::new("value")],
         1 => vec![alias.name.clone()],
         _ => vec![Ident::new("key"), Ident::new("value")],
@@ -266,10 +311,23 @@ fn as_unnest(factor: &TableFactor, is_named: &dyn Fn(&Ident) -> bool) -> Option<
     })
 }
 
+/// The columns of rows that are written out, a list each: a `VALUES` may look at the row before it by that. None for another query.
+fn columns_of_values(query: &Query) -> Option<Vec<Expr>> {
+    let Query { with: None, order_by: None, limit_clause: None, fetch: None, body, .. } = query else { return None };
+    let SetExpr::Values(values) = body.as_ref() else { return None };
+    let width = values.rows.first()?.len();
+    if values.rows.iter().any(|row| row.len() != width) {
+        return None;
+    }
+    let column = |place: usize| call("make_array", values.rows.iter().map(|row| row[place].clone()).collect());
+    Some((0..width).map(column).collect())
+}
+
 /// The lists whose items a function gives, a column each.
 fn lists_of(function: &str, arguments: &[FunctionArg]) -> Option<Vec<Expr>> {
     let arguments = expressions(arguments)?;
     let list = match (function, arguments.as_slice()) {
+        ("unnest", lists @ [_, _, ..]) => return Some(lists.to_vec()),
         ("unnest", [list]) => list.clone(),
         (SERIES, [_, _] | [_, _, _]) | (RANGE, [_] | [_, _] | [_, _, _]) => call(function, arguments),
         ("string_to_table", [_, _] | [_, _, _]) => call("string_to_array", arguments),
@@ -368,6 +426,18 @@ mod tests {
                 "SELECT k, v FROM t CROSS JOIN LATERAL jsonb_each_text(t.j) AS e(k, v)",
                 "select k, v from t cross join unnest(json_each_key(t.j), json_each_value_text(t.j)) e (k, v)",
             ),
+            (
+                "SELECT k, v FROM t CROSS JOIN LATERAL (VALUES ('a', t.a), ('b', t.b)) AS u(k, v)",
+                "select k, v from t cross join unnest(make_array('a', 'b'), make_array(t.a, t.b)) u (k, v)",
+            ),
+            (
+                "SELECT u.* FROM t, LATERAL (VALUES (t.a), (t.b)) AS u",
+                "select u.* from t, unnest(make_array(t.a, t.b)) u (column1)",
+            ),
+            (
+                "SELECT k, v FROM t CROSS JOIN LATERAL unnest(t.l, t.m) AS u(k, v)",
+                "select k, v from t cross join unnest(t.l, t.m) u (k, v)",
+            ),
             // one column of two names
             (
                 "SELECT e ->> 'a' FROM t, json_array_elements(t.j) e",
@@ -394,6 +464,10 @@ mod tests {
             (
                 "SELECT d FROM generate_series(TIMESTAMP '2026-01-01', '2026-01-02'::TIMESTAMP, '1 hour') d",
                 "select d from generate_series(timestamp(9) '2026-01-01', '2026-01-02'::timestamp(9), interval '1 hour') d (d)",
+            ),
+            (
+                "SELECT d FROM generate_series('2026-01-01'::date, '2026-03-01', '1 month') d",
+                "select d from generate_series('2026-01-01'::date, cast('2026-03-01' date), interval '1 month') d (d)",
             ),
             ("SELECT d FROM generate_series(1, 3) d", "select d from generate_series(1, 3) d (d)"),
             ("SELECT d.n FROM generate_series(1, 3) d(n)", "select d.n from generate_series(1, 3) d (n)"),

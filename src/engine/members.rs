@@ -14,7 +14,7 @@ use datafusion::execution::memory_pool::MemoryReservation;
 
 use crate::attribution::Container;
 use crate::columns::timestamp;
-use crate::functions::Members;
+use crate::functions::{MemberKind, Members};
 use crate::lake::segments::Segment;
 
 /// Segments whose members a session keeps, and how much memory they may take together; larger ones are found anew.
@@ -71,7 +71,8 @@ impl KnownSegments {
 /// Batches of `segment_members` become the members.
 pub(super) struct CollectedMembers {
     segment: Segment,
-    visitors: HashMap<String, Vec<(i64, i64)>>,
+    /// Of visitors or persons; of visits, those of each visitor.
+    ids: HashMap<String, Vec<(i64, i64)>>,
     bytes: usize,
     memory: MemoryReservation,
 }
@@ -79,7 +80,7 @@ pub(super) struct CollectedMembers {
 impl CollectedMembers {
     /// None so far.
     pub fn new(segment: Segment, memory: MemoryReservation) -> Self {
-        Self { segment, visitors: HashMap::new(), bytes: 0, memory }
+        Self { segment, ids: HashMap::new(), bytes: 0, memory }
     }
 
     /// Takes the members of a batch.
@@ -92,15 +93,15 @@ impl CollectedMembers {
         };
         for (row, id) in ids.as_string::<i32>().iter().enumerate() {
             let Some(id) = id else { continue };
-            if !self.visitors.contains_key(id) {
+            if !self.ids.contains_key(id) {
                 // the text, its place in the table, an empty list
                 self.bytes += id.len() + 64;
-                self.visitors.insert(id.to_string(), vec![]);
+                self.ids.insert(id.to_string(), vec![]);
             }
             if let Some((numbers, starts)) = &visits {
                 let (numbers, starts) =
                     (numbers.as_primitive::<Int64Type>(), starts.as_primitive::<TimestampMicrosecondType>());
-                let of = self.visitors.entry(id.to_string()).or_default();
+                let of = self.ids.entry(id.to_string()).or_default();
                 of.push((numbers.value(row), starts.value(row)));
                 self.bytes += 24;
             }
@@ -110,7 +111,12 @@ impl CollectedMembers {
 
     /// All that were taken, of this version of the lake.
     pub fn found(self, version: String) -> Arc<SegmentMembers> {
-        let members = Members::new(self.segment.container == Container::Visit, self.visitors);
+        let kind = match self.segment.container {
+            Container::Visit => MemberKind::Visits,
+            Container::Visitor if self.segment.by_person => MemberKind::Persons,
+            Container::Visitor => MemberKind::Visitors,
+        };
+        let members = Members::new(kind, self.ids);
         Arc::new(SegmentMembers { members, segment: self.segment, version, memory: self.memory })
     }
 }

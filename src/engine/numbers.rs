@@ -9,7 +9,7 @@ use datafusion::common::{DFSchema, ScalarValue};
 use datafusion::error::Result;
 use datafusion::functions::math::round;
 use datafusion::logical_expr::expr::{BinaryExpr, Cast, TryCast};
-use datafusion::logical_expr::{Expr, ExprSchemable, Operator};
+use datafusion::logical_expr::{Expr, ExprSchemable, Operator, lit};
 
 use crate::functions::{as_value, checked_arithmetic, divided_by_zero, first_number, is_value};
 
@@ -19,6 +19,7 @@ pub(super) fn settled(expr: Expr, columns: &DFSchema) -> Result<Transformed<Expr
         Expr::Cast(Cast { expr: inner, field }) => read(inner, field.data_type(), false, columns),
         Expr::TryCast(TryCast { expr: inner, field }) => read(inner, field.data_type(), true, columns),
         Expr::BinaryExpr(operation) => by_zero(operation, columns),
+        Expr::Negative(inner) => negated(inner, columns),
         _ => None,
     };
     if let Some(changed) = changed {
@@ -115,6 +116,16 @@ fn by_zero(operation: &BinaryExpr, columns: &DFSchema) -> Option<Expr> {
     is_so.then(|| divided_by_zero(left.as_ref().clone()))
 }
 
+/// The negative of a whole number, of which the smallest has none.
+fn negated(inner: &Expr, columns: &DFSchema) -> Option<Expr> {
+    if matches!(inner, Expr::Literal(..)) {
+        return None;
+    }
+    let data_type = first_number(inner).get_type(columns).ok().filter(DataType::is_signed_integer)?;
+    let zero = ScalarValue::new_zero(&data_type).ok()?;
+    Some(checked_arithmetic(lit(zero), '-', inner.clone()))
+}
+
 /// The sign of a sum, difference or product of two whole numbers of one type.
 fn whole_sign(operation: &BinaryExpr, columns: &DFSchema) -> Option<char> {
     let sign = match operation.op {
@@ -144,7 +155,7 @@ fn is_zero(expr: &Expr) -> bool {
 mod tests {
     #![allow(clippy::unwrap_used)]
 
-    use datafusion::logical_expr::{binary_expr, cast, lit};
+    use datafusion::logical_expr::{binary_expr, cast};
 
     use super::*;
 
@@ -168,6 +179,11 @@ mod tests {
                 "checked_arithmetic(Utf8(\"+\"), Int64(1), Int64(2))",
             ),
             (binary_expr(lit(1_i64), Operator::Divide, lit(0_i64)), "Int64(1) / Int64(0)"),
+            (
+                Expr::Negative(Box::new(binary_expr(lit(1_i64), Operator::Divide, lit(2_i64)))),
+                "checked_arithmetic(Utf8(\"-\"), Int64(0), Int64(1) / Int64(2))",
+            ),
+            (Expr::Negative(Box::new(binary_expr(lit(1.0), Operator::Plus, lit(2.0)))), "(- Float64(1) + Float64(2))"),
             (binary_expr(lit(1.0), Operator::Divide, lit(0.0)), "divided_by_zero(Float64(1))"),
             (binary_expr(lit(1.0), Operator::Plus, lit(2.0)), "Float64(1) + Float64(2)"),
         ] {

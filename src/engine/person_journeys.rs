@@ -28,7 +28,7 @@ const CONTAINERS: [&str; 3] = ["visit", "visitor", "person"];
 /// Whose rows make a journey.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct JourneyScope {
-    /// How far apart touch and conversion may lie; of persons as of visitors.
+    /// How far apart touch and conversion may be; of persons as of visitors.
     pub container: Container,
     /// The journeys are those of persons.
     pub by_person: bool,
@@ -120,7 +120,7 @@ impl PersonJourneys {
     }
 
     /// `events` with the column that [`Self::in_marked_visit`] asks, which tells the visits that have a row for which `marks` is
-    /// true: whoever's row it is.
+    /// true, no matter whose row it is.
     pub fn with_marked_visits(events: LogicalPlan, marks: Expr) -> Result<LogicalPlan> {
         let visit = Self::visit_with_start()?.alias("marked_visit");
         let marked = LogicalPlanBuilder::from(events.clone()).filter(marks)?.project([visit])?.distinct()?.build()?;

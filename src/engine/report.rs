@@ -222,7 +222,7 @@ impl<'a> ResolvedCall<'a> {
             if spec.all_visitors_matter() {
                 return Ok(None);
             }
-            // whoever does not convert gives nothing
+            // visitors that do not convert give nothing
             let alone = persons.alone();
             terms.conversions = Some(match terms.conversions {
                 Some(conversions) => conversions.and(alone),
@@ -372,7 +372,7 @@ impl<'a> ResolvedCall<'a> {
                 "marks_visitor" => marked(&marks_visitor)?.alias("marks_visitor"),
                 "marks_visit" => marked(&marks_visit)?.alias("marks_visit"),
                 "place" => ident("visit_num").alias("place"),
-                // the visitor whose row it is, whoever's journey
+                // the visitor whose row it is, not the person of the journey
                 "device" => ident("visitor_id").alias("device"),
                 "anchor_time" => anchor(ident("snapshot_time"))?.alias("anchor_time"),
                 "anchor_seq" => anchor(ident("snapshot_seq"))?.alias("anchor_seq"),
@@ -470,7 +470,7 @@ impl RelationPlanner for ReportPlanner {
             _ => {
                 let mut report = Report::new(&function, &arguments)?;
                 if let Some(name) = arguments.text("segment")? {
-                    report.keep_to(&name, &segments::find(&self.schema.view(), &name)?);
+                    report.keep_to(&name, &segments::find(&self.schema.view(), &name)?)?;
                 }
                 self.plan(&report, context)?
             }

@@ -195,13 +195,18 @@ impl Report {
         Ok(Self { metric, dimension, since, until, inherited, shape, predicates, by, counted, by_person, spec })
     }
 
-    /// Keeps to the visitors or visits of a segment.
-    pub fn keep_to(&mut self, name: &str, segment: &Segment) {
+    /// Keeps to the visitors, persons or visits of a segment.
+    ///
+    /// # Errors
+    /// It is of persons, and journeys are not.
+    pub fn keep_to(&mut self, name: &str, segment: &Segment) -> Result<()> {
+        segments::check_container(name, segment, self.by_person)?;
         self.predicates.keep_to(segment.container, segments::condition(name));
         match segment.container {
             Container::Visitor => self.spec.selection.visitors = true,
             Container::Visit => self.spec.selection.visits = true,
         }
+        Ok(())
     }
 
     /// What is shown of conversions; None: credit per item, paths, or one conversion explained.

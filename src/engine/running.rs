@@ -26,7 +26,7 @@ pub struct Running {
     pub plan: Arc<dyn ExecutionPlan>,
 }
 
-/// Batches that wait for whoever reads them.
+/// Batches that wait for their reader.
 const AHEAD: usize = 2;
 
 impl Running {

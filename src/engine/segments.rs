@@ -14,9 +14,9 @@ use rejoin_instances::trees::change_parts;
 
 use super::statement::Names;
 use super::view::LakeView;
-use crate::Result;
 use crate::functions::{InSegment, in_segment};
 use crate::lake::segments::{self, Segment, Segments};
+use crate::{Error, Result};
 
 /// The segments of the suite at hand.
 pub(super) fn of_suite(view: &LakeView) -> Result<(&str, Segments)> {
@@ -78,6 +78,17 @@ impl FunctionRewrite for RewriteSegments {
 /// The condition that a row is of a segment, as a text.
 pub(super) fn condition(name: &str) -> String {
     format!("in_segment({})", crate::quote::literal(name))
+}
+
+/// A segment of persons is for journeys of persons.
+///
+/// # Errors
+/// Journeys are others.
+pub(super) fn check_container(name: &str, segment: &Segment, by_person: bool) -> Result<()> {
+    if segment.by_person && !by_person {
+        return Err(Error::query(format!("segment: {name} is of persons; add container => 'person'")));
+    }
+    Ok(())
 }
 
 /// The segment that an argument names.

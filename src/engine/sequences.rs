@@ -24,7 +24,7 @@ use super::stored_terms::stored_terms;
 use super::touches::item_of;
 use super::view::LakeView;
 use crate::attribution::Container;
-use crate::columns::{self, OCCURRENCES, is_multi_valued};
+use crate::columns::{self, OCCURRENCES, PERSON_ID, VISITOR_ID, is_multi_valued};
 use crate::error::did_you_mean;
 use crate::functions::Classes;
 use crate::lake::segments::SegmentStep;
@@ -52,14 +52,16 @@ pub(super) fn plan(
     if function == "segment_members" {
         return members(arguments, view, events, context);
     }
+    let scope = JourneyScope::of(arguments)?;
     let segment = match arguments.text("segment")? {
         Some(name) => {
-            let container = segments::find(view, &name)?.container;
-            Some((predicate("segment", &segments::condition(&name), events.schema(), context)?, container))
+            let segment = segments::find(view, &name)?;
+            segments::check_container(&name, &segment, scope.by_person)?;
+            let condition = predicate("segment", &segments::condition(&name), events.schema(), context)?;
+            Some((condition, segment.container))
         }
         None => None,
     };
-    let scope = JourneyScope::of(arguments)?;
     let persons = scope.by_person.then(|| PersonJourneys::of(view)).transpose()?;
     let in_visits = scope.container == Container::Visit;
     let call = Call { arguments, view, events, in_visits, persons, segment };
@@ -288,9 +290,16 @@ fn members(
     };
     let sequence = Sequence::Members { steps: segment.steps.iter().map(follows).collect::<Result<_>>()? };
     let in_visits = segment.container == Container::Visit;
-    let call = Call { arguments, view, events: events.clone(), in_visits, persons: None, segment: None };
+    let persons = segment.by_person.then(|| PersonJourneys::of(view)).transpose()?;
+    let call = Call { arguments, view, events: events.clone(), in_visits, persons, segment: None };
     let all = segment.steps.iter().any(|step| step.next);
-    call.sequence(sequence, &SequenceRows { steps, all, groupings: &[], items: None, times: true })
+    let asked = SequenceRows { steps, all, groupings: &[], items: None, times: true };
+    if !segment.by_person {
+        return call.sequence(sequence, &asked);
+    }
+    // a member is told by its person's id, which rows of visitors that are persons of their own have, too
+    let of_persons = call.plain(&SequenceSpec { in_visits, sequence }, &asked, call.own_rows()?, true)?;
+    Ok(LogicalPlanBuilder::from(of_persons).project([ident(VISITOR_ID).alias(PERSON_ID)])?.build()?)
 }
 
 /// What of rows counts.

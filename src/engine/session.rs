@@ -9,11 +9,10 @@ use datafusion::catalog::view::ViewTable;
 use datafusion::catalog::{CatalogProvider, MemoryCatalogProvider, TableProvider};
 use datafusion::common::config::{ConfigOptions, ExtensionOptions};
 use datafusion::datasource::MemTable;
-use datafusion::execution::FunctionRegistry;
-use datafusion::execution::TaskContext;
 use datafusion::execution::memory_pool::{MemoryConsumer, MemoryReservation};
 use datafusion::execution::runtime_env::RuntimeEnv;
 use datafusion::execution::session_state::{SessionState, SessionStateBuilder};
+use datafusion::execution::{FunctionRegistry, TaskContext};
 use datafusion::logical_expr::{LogicalPlan, Statement as PlannedSet};
 use datafusion::optimizer::AnalyzerRule;
 use datafusion::optimizer::analyzer::function_rewrite::ApplyFunctionRewrites;
@@ -27,11 +26,14 @@ use tokio::sync::OnceCell;
 
 use super::catalog::LakeSchema;
 use super::copy_to::held_by_file;
+use super::counted_sets::CountRows;
+use super::division_guards::GuardDivisions;
 use super::first_of_groups::TakeFirstOfGroups;
 use super::first_rows::ReadFirstRows;
 use super::hints::{operator_error, planning_error};
 use super::in_turn::ManyInTurn;
 use super::interval_groups::GroupIntervals;
+use super::interval_lengths::OrderIntervals;
 use super::join_filters::FiltersSeeNulls;
 use super::journey::JourneyQueryPlanner;
 use super::kept_events::KeptEvents;
@@ -39,6 +41,7 @@ use super::known_persons::KeptPersons;
 use super::large_constants::NoLargeConstants;
 use super::lateral::PutAbove;
 use super::members::{CollectedMembers, KeptSegments, KnownSegments};
+use super::one_value::AggregateValues;
 use super::pins::Pins;
 use super::ranges_in_turn::ReadRangesInTurn;
 use super::remote::Remote;
@@ -57,7 +60,7 @@ use super::unread_columns::without_unread;
 use super::view::LakeView;
 use super::window::PlanWindows;
 use super::window_order::OrderByColumns;
-use super::written_times::{IntervalArithmetic, OrderIntervals, ReadTimes};
+use super::written_times::{IntervalArithmetic, ReadTimes};
 use super::yielding::{YieldInJoins, yielding};
 use super::zone::{Clocks, UTC, in_zone, zone_of};
 use crate::error::did_you_mean;
@@ -220,17 +223,16 @@ impl Engine {
             .with_analyzer_rule(Arc::new(PlanWindows::new(schema.clone())))
             .with_analyzer_rule(Arc::new(PutAbove))
             .with_analyzer_rule(Arc::new(ReadTimes))
+            .with_analyzer_rule(Arc::new(GuardDivisions))
             .with_analyzer_rule(Arc::new(GroupIntervals))
+            .with_analyzer_rule(Arc::new(AggregateValues))
+            .with_analyzer_rule(Arc::new(CountRows))
             .with_analyzer_rule(Arc::new(OrderByColumns))
             .with_analyzer_rule(Arc::new(Clocks));
         // before DataFusion's own planners, of which one takes each `extract`
         state.expr_planners().get_or_insert_default().insert(0, Arc::new(IntervalArithmetic));
-        let state = match &settings.remote {
-            Some(remote) => state.with_analyzer_rule(remote.rule()),
-            None => state,
-        };
-        let state = state.build();
-        let state = with_physical_rules(state, settings.remote.is_none(), lake.is_distant());
+        let state = settings.remote.iter().fold(state, |state, remote| state.with_analyzer_rule(remote.rule()));
+        let state = with_physical_rules(state.build(), settings.remote.is_none(), lake.is_distant());
         let context = SessionContext::new_with_state(state);
         let catalog = MemoryCatalogProvider::new();
         catalog.register_schema(SCHEMA, schema.clone())?;
@@ -608,22 +610,22 @@ impl Engine {
             self.schema.show(view.clone());
             let names = statement.names();
             let reports = names.table_functions.iter().any(|function| is_report(function));
-            let segments = names.functions.contains("in_segment");
+            // a report and a segment go over all rows
+            let whole = (reports || names.functions.contains("in_segment")).then(|| in_utc(self.context.state()));
             if self.lake.is_distant() {
                 let tables = names.tables.iter().map(String::as_str).filter(|name| !self.schema.has_made(name));
                 // those of a list of tables are no tables of the lake
                 let tables = tables.filter(|_| !names.lists_tables);
-                let events = (reports || segments).then_some(EVENTS);
-                view.open_ahead(tables.chain(events).collect()).await;
+                let reader = whole.as_ref().filter(|_| self.remote.is_none());
+                view.open_ahead(tables.chain(whole.is_some().then_some(EVENTS)).collect(), reader).await;
             }
-            if reports || segments || names.functions.contains("local_time") {
+            if whole.is_some() || names.functions.contains("local_time") {
                 view.suites().await?;
             }
-            if segments || reports {
-                let state = in_utc(self.context.state());
-                view.load_events(&state).await?;
+            if let Some(state) = &whole {
+                view.load_events(state).await?;
                 view.load_stored_events().await?;
-                view.load_lookups(names.lookups(), &state).await?;
+                view.load_lookups(names.lookups(), state).await?;
                 view.load_instances().await?;
                 if view.folds_case() {
                     view.keep_spellings(self.spellings(&view, &names.arguments).await?).await;

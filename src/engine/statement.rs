@@ -1,4 +1,4 @@
-//! One statement: parsed once, with what it names. It is handed on as this value, from whoever typed it to the plan.
+//! One statement: parsed once, with what it names. It is handed on as this value, from the client to the plan.
 
 use std::collections::BTreeSet;
 use std::fmt;
@@ -22,8 +22,8 @@ use super::misplaced::Clauses;
 use super::parameters;
 use super::ungrouped::Ungrouped;
 use super::{
-    casts_apart, column_names, json_calls, list_rows, ordered_sets, output_names, shared_columns, written_places,
-    written_times, written_types,
+    cast_names, column_names, counts, json_calls, list_rows, named_windows, operators, ordered_sets, output_names,
+    row_values, shared_columns, written_precision, written_times, written_types,
 };
 use crate::sealed::Sealed;
 use crate::{Error, Result};
@@ -114,10 +114,12 @@ impl Statement {
         }
     }
 
-    /// The statements of a text that somebody asks: the columns of their results are called as [`column_names`] has it.
+    /// The statements of a text that somebody asks: the columns of their results are called as [`column_names`] has it, and what
+    /// counts has the type of [`counts`].
     pub fn asked(sql: &str) -> Result<Vec<Self>> {
         let headed = |mut sql: Sql| {
             column_names::name_result_columns(&mut sql);
+            counts::rewrite(&mut sql);
             sql
         };
         Self::all(sql)?.into_iter().map(|statement| statement.reworded(headed)).collect()
@@ -239,20 +241,22 @@ fn is_into(query: &Query) -> bool {
     matches!(query.body.as_ref(), SetExpr::Select(select) if select.into.is_some())
 }
 
-/// Functions of lists stand as UNNEST, intervals and types are read, and what makes JSON of rows has their list; columns of relations that share
-/// a name, and of the input and the result that do, are told apart, and so are expressions that differ only in a cast. What is computed of
-/// groups and sorted by has a name.
+/// Rewrites what DataFusion does not read as PostgreSQL does, before a statement is planned. The order matters where one of these writes
+/// what another reads.
 fn resolve(parsed: &mut Parsed) -> Result<()> {
     fn resolve_part(part: &mut impl PartMut) -> Result<()> {
+        named_windows::resolve(part)?;
+        row_values::rewrite(part);
+        operators::rewrite(part);
         list_rows::rewrite(part);
         ordered_sets::rewrite(part);
-        written_places::rewrite(part);
+        written_precision::rewrite(part);
         written_times::rewrite(part)?;
         json_calls::rewrite(part);
         shared_columns::resolve(part);
         output_names::resolve(part);
         written_types::rewrite(part)?;
-        casts_apart::rewrite(part);
+        cast_names::rewrite(part);
         column_names::name_sorted_groups(part);
         Ok(())
     }

@@ -29,6 +29,7 @@ use crate::error::did_you_mean;
 use crate::functions::Persons;
 use crate::lake::bindings::{Bindings, bindings};
 use crate::lake::log::latest_version;
+use crate::lake::ranges::read_footers;
 use crate::lake::records::{FileEntry, PersonAudit, PersonSpan, Rebuild, Suite};
 use crate::lake::scan::LakeTable;
 use crate::lake::store::is_table_name;
@@ -186,7 +187,7 @@ impl LakeView {
         self.spellings.get_or_init(|| async { spellings }).await;
     }
 
-    /// Who belongs to the segments that the statement names, once [`Self::keep_segments`] was told.
+    /// Who belongs to the segments that the statement names, once [`Self::keep_segments`] has kept them.
     pub fn known_segments(&self) -> Option<&KnownSegments> {
         self.segments.get()
     }
@@ -424,9 +425,9 @@ impl LakeView {
         Ok(loaded.entry(name.to_string()).or_insert(snapshot).clone())
     }
 
-    /// Opens, side by side, what tables of these names are made of: on a distant store each is a wait. Whoever needs one that does
-    /// not open says so.
-    pub(super) async fn open_ahead(&self, names: BTreeSet<&str>) {
+    /// Opens, side by side, what tables of these names are made of: on a distant store each is a wait. Of hits and integrated rows,
+    /// where `reader` will read them whole, the footers are read with that. Users of one that does not open say so.
+    pub(super) async fn open_ahead(&self, names: BTreeSet<&str>, reader: Option<&SessionState>) {
         let (mut stored, mut hits) = (BTreeSet::new(), false);
         for name in names {
             match name {
@@ -443,7 +444,13 @@ impl LakeView {
                 false => Ok(()),
             }
         };
-        let (_suites, _tables) = join!(suites, join_all(stored.into_iter().map(|name| self.snapshot(name))));
+        let open = |name| async move {
+            let Ok(snapshot) = self.snapshot(name).await else { return };
+            if let Some(reader) = reader.filter(|_| matches!(name, HITS | INTEGRATED)) {
+                read_footers(&self.lake, &snapshot.files, reader.config(), reader.runtime_env()).await;
+            }
+        };
+        let (_suites, _tables) = join!(suites, join_all(stored.into_iter().map(open)));
     }
 
     /// The table of this name, or None.

@@ -1,7 +1,7 @@
 //! What windows are in the order of, as columns: `rank() OVER (ORDER BY abs(a - b))` is over rows that have `abs(a - b)`.
 //!
 //! DataFusion sorts the rows for a window, and then looks whether they are in the order that it wants. For that it works out in which
-//! range an expression lies. Where it cannot, which are most functions in another one, it does not see its own order and refuses
+//! range an expression is. Where it cannot, which are most functions in another one, it does not see its own order and refuses
 //! the plan. A column is computed once, too.
 
 use std::sync::Arc;

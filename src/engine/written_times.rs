@@ -7,24 +7,21 @@
 //! INTERVAL is a value before there is a plan, and is put into words of DataFusion's in the statement.
 //!
 //! A time counts microseconds, as PostgreSQL's and all that are kept here: of nanoseconds, which DataFusion would compare by, 64 bits
-//! reach from 1677 to 2262. Intervals are compared and sorted by their lengths, and a day to which one is added becomes a time.
+//! reach from 1677 to 2262. Intervals are compared by their lengths (`interval_lengths`), and a day to which one is added becomes a time.
 
 use std::ops::ControlFlow;
 
-use arrow::datatypes::{DataType, IntervalMonthDayNano, IntervalUnit, TimeUnit};
+use arrow::datatypes::{DataType, IntervalMonthDayNano, TimeUnit};
 use datafusion::common::config::ConfigOptions;
 use datafusion::common::tree_node::{Transformed, TreeNode};
 use datafusion::common::{DFSchema, ScalarValue};
 use datafusion::error::Result as PlanResult;
 use datafusion::functions::datetime::to_local_time;
-use datafusion::functions_aggregate::first_last::first_value_udaf;
-use datafusion::logical_expr::expr::{
-    AggregateFunction, Between, BinaryExpr, Cast, InList, Sort, TryCast, WindowFunctionParams,
-};
-use datafusion::logical_expr::expr_rewriter::{FunctionRewrite, NamePreserver};
+use datafusion::logical_expr::expr::{BinaryExpr, Cast, TryCast};
+use datafusion::logical_expr::expr_rewriter::NamePreserver;
 use datafusion::logical_expr::planner::{ExprPlanner, PlannerResult, RawBinaryExpr};
 use datafusion::logical_expr::utils::merge_schema;
-use datafusion::logical_expr::{Expr, ExprSchemable, LogicalPlan, Operator, WindowFunctionDefinition, cast, lit};
+use datafusion::logical_expr::{Expr, ExprSchemable, LogicalPlan, Operator, cast, lit};
 use datafusion::optimizer::AnalyzerRule;
 use datafusion::sql::sqlparser::ast::{
     self, ArrayElemTypeDef, BinaryOperator, DateTimeField, FunctionArg, FunctionArgExpr, FunctionArguments,
@@ -33,16 +30,15 @@ use datafusion::sql::sqlparser::ast::{
 use rejoin_instances::syntax::{PartMut, change};
 use rejoin_instances::trees::{change_expressions, change_nodes, change_parts};
 
-use super::{joined, numbers};
+use super::interval_lengths::{INTERVAL, by_lengths, compared_sides, is_interval};
+use super::{bounded_concat, numbers};
 use crate::functions::{
-    INTERVAL_PARTS, aggregate_of, as_interval, as_time, date_part, interval_length, interval_over, interval_times,
-    is_time, now, time_of, unread,
+    INTERVAL_PARTS, as_interval, as_time, as_value, date_part, interval_length, interval_over, interval_times, is_time,
+    now, time_of, unread,
 };
 use crate::time::{Interval, Moment, Unit, Unread, moment, read_interval};
 use crate::{Error, Result};
 
-/// An interval's type.
-const INTERVAL: DataType = DataType::Interval(IntervalUnit::MonthDayNano);
 /// The type of a time that has no zone.
 const TIME: DataType = DataType::Timestamp(TimeUnit::Microsecond, None);
 
@@ -80,12 +76,12 @@ impl AnalyzerRule for ReadTimes {
 /// Reads the texts in an expression over columns, whose casts are all written out.
 pub(super) fn read_times(expr: Expr, columns: &DFSchema, options: &ConfigOptions) -> PlanResult<Transformed<Expr>> {
     let prepared = change_parts(expr, &mut |expr| {
-        let compared = compared(expr, columns)?.transform_data(|expr| of_intervals(expr, columns))?;
+        let compared = by_lengths(expr, columns)?.transform_data(|expr| Ok(compared(expr, columns)))?;
         compared.transform_data(|expr| exact_seconds(expr, columns))
     })?;
     let mut read = |expr| {
         let read = read_cast(expr, columns, options)?.transform_data(|expr| numbers::settled(expr, columns))?;
-        read.transform_data(|expr| joined::bounded(expr, columns))
+        read.transform_data(|expr| bounded_concat::bounded(expr, columns))
     };
     prepared.transform_data(|expr| change_parts(expr, &mut read))
 }
@@ -104,107 +100,10 @@ fn exact_seconds(expr: Expr, columns: &DFSchema) -> PlanResult<Transformed<Expr>
     Ok(Transformed::no(expr))
 }
 
-/// A comparison of intervals as one of their lengths, and one of times as one in microseconds.
-fn compared(mut expr: Expr, columns: &DFSchema) -> PlanResult<Transformed<Expr>> {
-    let mut sides: Vec<&mut Expr> = match &mut expr {
-        Expr::BinaryExpr(BinaryExpr { left, op, right }) if compares(*op) => vec![left.as_mut(), right.as_mut()],
-        Expr::Between(Between { expr, low, high, .. }) => vec![expr.as_mut(), low.as_mut(), high.as_mut()],
-        Expr::InList(InList { expr, list, .. }) => std::iter::once(expr.as_mut()).chain(list).collect(),
-        _ => return Ok(Transformed::no(expr)),
-    };
-    let is_changed = if sides.iter().all(|side| is_interval(side, columns)) {
-        sides.iter_mut().for_each(|side| **side = interval_length(std::mem::take(*side)));
-        true
-    } else {
-        in_microseconds(&mut sides, columns)
-    };
-    Ok(Transformed::new_transformed(expr, is_changed))
-}
-
-/// Windows over rows that are put in an order, or apart, by intervals: by their lengths. Before types are settled, which takes no
-/// interval for an order.
-#[derive(Debug)]
-pub(super) struct OrderIntervals;
-
-impl FunctionRewrite for OrderIntervals {
-    fn name(&self) -> &str {
-        "order_intervals"
-    }
-
-    fn rewrite(&self, expr: Expr, columns: &DFSchema, _: &ConfigOptions) -> PlanResult<Transformed<Expr>> {
-        let Expr::WindowFunction(mut window) = expr else { return Ok(Transformed::no(expr)) };
-        let WindowFunctionParams { partition_by, order_by, .. } = &mut window.params;
-        let apart = partition_by.iter_mut().fold(false, |any, value| as_length(value, columns) | any);
-        let is_changed = by_length(order_by, columns) | apart;
-        Ok(Transformed::new_transformed(Expr::WindowFunction(window), is_changed))
-    }
-}
-
-fn is_interval(value: &Expr, columns: &DFSchema) -> bool {
-    value.get_type(columns).is_ok_and(|data_type| data_type == INTERVAL)
-}
-
-/// The length of an interval in its place; false for what is none.
-fn as_length(value: &mut Expr, columns: &DFSchema) -> bool {
-    let is_changed = is_interval(value, columns);
-    if is_changed {
-        *value = interval_length(std::mem::take(value));
-    }
-    is_changed
-}
-
-fn by_length(order: &mut [Sort], columns: &DFSchema) -> bool {
-    order.iter_mut().fold(false, |any, by| as_length(&mut by.expr, columns) | any)
-}
-
-/// Aggregates of intervals: `max` and `min` by their lengths, of which several may be equal: `1 month`, `30 days`; as many of them as
-/// differ in length, and sums of their parts. What they put in an order by intervals is by their lengths, too.
-fn of_intervals(expr: Expr, columns: &DFSchema) -> PlanResult<Transformed<Expr>> {
-    let of_interval = |args: &[Expr]| matches!(args, [value] if is_interval(value, columns));
-    match expr {
-        Expr::AggregateFunction(AggregateFunction { func, mut params }) => {
-            let is_of_interval = of_interval(&params.args);
-            let mut is_changed = !params.distinct && by_length(&mut params.order_by, columns);
-            let name = func.name().to_string();
-            let func = match (name.as_str(), params.args.as_mut_slice()) {
-                (name @ ("max" | "min"), [value]) if is_of_interval => {
-                    let (value, ascending) = (value.clone(), name == "min");
-                    let length = interval_length(value.clone()).sort(ascending, false);
-                    params.order_by = vec![length, value.sort(ascending, false)];
-                    (params.distinct, is_changed) = (false, true);
-                    first_value_udaf()
-                }
-                ("count", [value]) if params.distinct && is_of_interval => {
-                    is_changed |= as_length(value, columns);
-                    func
-                }
-                (name, _) => match aggregate_of(name, is_of_interval) {
-                    Some(other) => {
-                        is_changed = true;
-                        other
-                    }
-                    None => func,
-                },
-            };
-            let aggregate = Expr::AggregateFunction(AggregateFunction { func, params });
-            Ok(Transformed::new_transformed(aggregate, is_changed))
-        }
-        Expr::WindowFunction(mut window) => {
-            let mut is_changed = false;
-            if let WindowFunctionDefinition::AggregateUDF(func) = &mut window.fun
-                && let Some(other) = aggregate_of(func.name(), of_interval(&window.params.args))
-            {
-                (*func, is_changed) = (other, true);
-            }
-            Ok(Transformed::new_transformed(Expr::WindowFunction(window), is_changed))
-        }
-        other => Ok(Transformed::no(other)),
-    }
-}
-
-fn compares(op: Operator) -> bool {
-    use Operator::{Eq, Gt, GtEq, IsDistinctFrom, IsNotDistinctFrom, Lt, LtEq, NotEq};
-    matches!(op, Eq | NotEq | Lt | LtEq | Gt | GtEq | IsDistinctFrom | IsNotDistinctFrom)
+/// A comparison of times as one in microseconds.
+fn compared(mut expr: Expr, columns: &DFSchema) -> Transformed<Expr> {
+    let is_changed = compared_sides(&mut expr).is_some_and(|mut sides| in_microseconds(&mut sides, columns));
+    Transformed::new_transformed(expr, is_changed)
 }
 
 /// Compares times in microseconds where DataFusion has made nanoseconds of all; false where one counts these of itself.
@@ -311,7 +210,8 @@ fn at(moment: Moment, wanted: &DataType, options: &ConfigOptions) -> Expr {
 }
 
 /// `time + '1 day'`: what is added to a time is an interval. `1.5 * interval '1 day'`, `interval '1 day' / 2`. A day with an interval is
-/// a time, and the difference of two times an interval where it meets one or a number. `extract(field FROM time)`.
+/// a time, and the difference of two times an interval where it meets one or a number. `extract(field FROM time)`. A text beside true or
+/// false is one of them.
 #[derive(Debug)]
 pub(super) struct IntervalArithmetic;
 
@@ -383,6 +283,12 @@ impl ExprPlanner for IntervalArithmetic {
                 let interval = lit(time_of(text_of(&left).unwrap_or_default(), &INTERVAL)?);
                 binary(interval, operator, sides[1].interval(&right))
             }
+            (op, [Side::Truth, Side::Text]) if let Some(operator) = comparison(op) => {
+                binary(left, operator, truth(right))
+            }
+            (op, [Side::Text, Side::Truth]) if let Some(operator) = comparison(op) => {
+                binary(truth(left), operator, right)
+            }
             _ => return Ok(PlannerResult::Original(RawBinaryExpr { op, left, right })),
         };
         Ok(PlannerResult::Planned(planned))
@@ -398,6 +304,8 @@ enum Side {
     /// What one time is after another.
     Difference,
     Number,
+    /// True or false.
+    Truth,
     /// A text that stands in the statement.
     Text,
     Other,
@@ -413,6 +321,7 @@ impl Side {
             Ok(DataType::Date32 | DataType::Date64) => Self::Day,
             Ok(DataType::Interval(_)) => Self::Interval,
             Ok(DataType::Duration(_)) => Self::Difference,
+            Ok(DataType::Boolean) => Self::Truth,
             Ok(data_type) if data_type.is_numeric() => Self::Number,
             _ => Self::Other,
         }
@@ -426,6 +335,11 @@ impl Side {
 
 fn number(side: &Expr) -> Expr {
     cast(side.clone(), DataType::Float64)
+}
+
+/// A text as true or false.
+fn truth(text: Expr) -> Expr {
+    as_value(&DataType::Boolean, false).call(vec![text])
 }
 
 fn binary(left: Expr, op: Operator, right: Expr) -> Expr {

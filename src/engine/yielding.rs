@@ -1,13 +1,13 @@
 //! Joins that give others their turn: a statement that is stopped ends within a moment, and others go on beside it.
 //!
-//! DataFusion lets what reads rows pause now and then. A join makes of few rows very many pairs, between which nothing is read: it
-//! goes on until it has rows to hand on, which a condition that few pairs meet does not give it for hours, whoever has given up
-//! waiting for it. Here the condition asks before it looks at some thousand pairs whether the join had its turn. If so it fails, with
-//! an error of which nobody hears: `YieldStream` makes a pause of it, and asks the join again later. The joins of DataFusion 55
-//! that loop over pairs, nested and hashed, change nothing before their condition has answered, so that they go on where they were.
+//! DataFusion pauses where rows are read. A join makes very many pairs of few rows, and reads nothing between them: it goes on until it
+//! has rows to hand on. Where few pairs meet its condition this can take hours, even if the client has given up. Here the condition
+//! asks, before it looks at some thousand pairs, whether the join had its turn. If so it fails with an error that nobody sees:
+//! `YieldStream` makes a pause of it, and polls the join again later. The joins of DataFusion 55 that loop over pairs, nested and
+//! hashed, change nothing before their condition has answered, so that they go on where they were.
 //!
-//! A join of sorted sides cannot go on after an error. With a condition it has a thread of its own, which is no thread of other
-//! tasks, and its condition fails when nobody reads its rows any more.
+//! A join of sorted sides cannot go on after an error. With a condition it gets a thread of its own, apart from other tasks, and its
+//! condition fails when nobody reads its rows any more.
 
 use std::cell::RefCell;
 use std::error::Error;
@@ -44,7 +44,7 @@ use tokio::sync::mpsc::Sender;
 /// A join's turn: after it, its thread is for others.
 const TURN: Duration = Duration::from_millis(50);
 
-/// Batches of a join with a thread of its own that wait for whoever reads them.
+/// Batches of a join with a thread of its own that wait for their reader.
 const AHEAD: usize = 2;
 
 /// Lets operators pause that make many rows of few.
@@ -400,8 +400,8 @@ mod tests {
         context.sql(sql).await.unwrap().create_physical_plan().await.unwrap()
     }
 
-    /// On one thread, which whoever does not pause has for himself: none of these ends within an hour. A thread of a join's own
-    /// ends as well, or the test would not.
+    /// All on one thread, which a join without pauses would keep: none of these joins ends within an hour. A join's own thread ends as
+    /// well, or the test would not.
     #[tokio::test]
     async fn a_join_can_be_given_up() {
         let (rarely, parity) = ("(a.value * b.value) % 1000003 = -1", "a.value % 2 = b.value % 2");

@@ -1,4 +1,4 @@
-//! An S3 store, for tests, whose requests all end alike: what object_store says of that is its own.
+//! An S3 store for tests that answers all requests alike. What object_store makes of these answers is its own.
 
 #![allow(clippy::unwrap_used)]
 

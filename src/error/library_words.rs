@@ -1,8 +1,7 @@
-//! What libraries say of a failure in words alone: every reading of such words is here.
+//! What libraries say of a failure in words only: all reading of such words is here.
 //!
-//! Where a library gives a value (a variant, a status, the error beneath), whoever decides takes that; nothing else in the program
-//! looks into a message. Each function says why there is no value. The tests ask the libraries themselves, so that an update that
-//! words it otherwise fails them.
+//! Where a library gives a value (a variant, a status, the error beneath), that value decides; nothing else in the program looks into a
+//! message. Each function says why there is no value. The tests make the libraries fail, so that an update with other words fails them.
 
 use datafusion::error::DataFusionError;
 use parquet::errors::ParquetError;
@@ -41,6 +40,13 @@ pub fn unfit_arguments(error: &DataFusionError) -> Option<(String, String)> {
     let (_, call) = message.split_once("No function matches the given name and argument types '")?;
     let (function, types) = call.split_once("'")?.0.split_once('(')?;
     Some((function.to_string(), types.strip_suffix(')').unwrap_or(types).to_string()))
+}
+
+/// The function that there is not, or not without OVER. The planner has its name, and hands on a `DataFusionError::Plan` with a text.
+pub fn unknown_function(error: &DataFusionError) -> Option<String> {
+    let message = error.to_string();
+    let (_, named) = message.split_once("Invalid function '")?;
+    Some(named.split_once('\'')?.0.to_string())
 }
 
 /// An operator between types that do not go together, as it was written: `Utf8 + Int64`.
@@ -93,7 +99,7 @@ pub(super) fn is_of_hash_join(words: &str) -> bool {
     words.contains("HashJoinInput")
 }
 
-/// What a store said that failed while a footer, or what lies beside it, was read: DataFusion's reader makes a text of the error.
+/// What a store said that failed while a footer, or what is beside it, was read: DataFusion's reader makes a text of the error.
 pub(super) fn store_failure_of_footer(error: &ParquetError) -> Option<&str> {
     let ParquetError::General(words) = error else { return None };
     ["Object Store error", "Parquet error: External: "]
@@ -204,6 +210,8 @@ mod tests {
         assert_eq!(comparison, Some(expected));
         let unknown = unknown_statement(&planning("GRANT SELECT ON t TO u").await);
         assert_eq!(unknown.as_deref(), Some("GRANT"));
+        let unknown = unknown_function(&planning("SELECT nosuch(1)").await);
+        assert_eq!(unknown.as_deref(), Some("nosuch"));
         let plain = planning("SELECT a FROM nowhere").await;
         assert!(unfit_arguments(&plain).is_none() && UnfitOperands::of(&plain).is_none(), "{plain}");
     }

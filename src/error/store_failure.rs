@@ -25,7 +25,7 @@ pub(super) fn store_says(text: &str, reason: &str) -> String {
     format!("{says} ({} {}{took})", request.method, request.url)
 }
 
-/// Longest part of an answer that is told, characters.
+/// Longest part of an answer that is shown, characters.
 const TOLD: usize = 500;
 
 /// A text of which the XML, or a page of a proxy, is what its `Code` and `Message` say; in one line, and not long.
@@ -95,7 +95,7 @@ fn next_step(error: &object_store::Error, text: &str, reason: &str) -> String {
         }
         _ if is_no_list(text) => "; is AWS_ENDPOINT_URL the address of an S3 store?",
         (_, Some(429 | 500 | 502 | 503 | 504)) => {
-            "; the store is busy or down: try again later, or ask whoever runs it"
+            "; the store is busy or down: try again later, or ask its administrator"
         }
         _ if is_silent && is_unknown_host(reason) => {
             "; there is no such host: check AWS_ENDPOINT_URL and the network's DNS"

@@ -1,13 +1,13 @@
 //! The files of bodies: written while conversions are compared, given out, and deleted when their run has ended.
 //!
-//! They lie in `exports/NAME/RUN/` of the lake. Each run that is tried has names of its own, so that one that loses against another
+//! They are in `exports/NAME/RUN/` of the lake. Each run that is tried has names of its own, so that one that loses against another
 //! leaves the winner's as they are.
 
 use futures::TryStreamExt;
 use object_store::path::Path;
 use object_store::{ObjectStore, ObjectStoreExt, PutPayload};
 
-use super::decide::ToldConversion;
+use super::decide::SentConversion;
 use super::target::Target;
 use super::targets::{self, Frame};
 use crate::lake::records::{ExportEvent, ExportRun};
@@ -78,10 +78,10 @@ impl Writer {
         Self { target, columns, frame, destination, text: String::new(), events: 0, bodies: 0 }
     }
 
-    /// Writes what the target is told.
-    pub async fn push(&mut self, told: &ToldConversion) -> Result<()> {
+    /// Writes what is sent to the target.
+    pub async fn push(&mut self, sent: &SentConversion) -> Result<()> {
         self.text.push_str(if self.events == 0 { &self.frame.open } else { self.frame.between });
-        self.text.push_str(&targets::event(self.target, &self.columns, told)?);
+        self.text.push_str(&targets::event(self.target, &self.columns, sent)?);
         self.events += 1;
         if self.events == self.target.most_events() {
             self.close().await?;

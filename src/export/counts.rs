@@ -1,4 +1,4 @@
-//! What the ledger says of an export, counted: how many conversions the target has, and why others are not told.
+//! What the ledger says of an export, counted: how many conversions the target has, and why others are not sent.
 
 use arrow::array::AsArray;
 use arrow::compute::cast;

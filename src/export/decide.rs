@@ -1,6 +1,6 @@
-//! What is to be told of one conversion: from what is so now, and what the ledger says that the target has.
+//! What is to be sent of one conversion: from what is so now, and what the ledger says that the target has.
 //!
-//! Pure. Values are rounded to a millionth and to 15 digits, so that neither a sum whose parts came in another order is told again
+//! Pure. Values are rounded to a millionth and to 15 digits, so that neither a sum whose parts came in another order is sent again
 //! nor one whose last bit the ledger does not keep.
 
 use chrono::{DateTime, Utc};
@@ -20,7 +20,7 @@ pub const NEW: &str = "new";
 pub const RESTATED: &str = "restated";
 /// Taken back.
 pub const RETRACTED: &str = "retracted";
-/// Not told.
+/// Not sent.
 pub const INELIGIBLE: &str = "ineligible";
 /// The target has it as it is, after something else was noted.
 pub const UNCHANGED: &str = "unchanged";
@@ -34,7 +34,7 @@ pub struct Conversion {
     pub time_us: i64,
     /// Its value; None where the expression gives no number.
     pub value: Option<f64>,
-    /// It may be told.
+    /// It may be sent.
     pub consent: bool,
     /// Texts of the fields that come from expressions.
     pub fields: Vec<Option<String>>,
@@ -60,9 +60,9 @@ pub fn ranked(mut alike: Vec<Conversion>) -> Vec<(String, Conversion)> {
     alike.into_iter().enumerate().map(|(n, conversion)| (id_of_rank(&conversion.id, n + 1), conversion)).collect()
 }
 
-/// A conversion as a target is told of it.
+/// A conversion as it is sent to a target.
 #[derive(Clone, Debug, PartialEq)]
-pub struct ToldConversion {
+pub struct SentConversion {
     /// Its id.
     pub id: String,
     /// `new`, `restated` or `retracted`.
@@ -75,24 +75,24 @@ pub struct ToldConversion {
     pub currency: String,
     /// The other fields, as they leave the lake.
     pub fields: Vec<(String, String)>,
-    /// Under which identifiers the target has it, JSON; where it was told before and is no more.
+    /// Under which identifiers the target has it, JSON; where it was sent before and no longer exists.
     pub identifiers: Option<String>,
 }
 
-impl ToldConversion {
+impl SentConversion {
     /// A field's text.
     pub fn get(&self, name: &str) -> Option<&str> {
         self.fields.iter().find(|(field, _)| field == name).map(|(_, text)| text.as_str())
     }
 }
 
-/// A row for the ledger, and what the target is told, if anything.
+/// A row for the ledger, and what is sent to the target, if anything.
 #[derive(Clone, Debug)]
 pub struct Decision {
     /// The row; its run is to be filled in.
     pub row: ExportEvent,
     /// What is sent.
-    pub told: Option<ToldConversion>,
+    pub sent: Option<SentConversion>,
 }
 
 /// Decides for one export.
@@ -107,7 +107,7 @@ pub struct Decider<'e> {
     /// Conversions before this are too old, after that one are still to come; microseconds.
     oldest_us: Option<i64>,
     now_us: i64,
-    /// Why a conversion is not told whose identifiers are missing.
+    /// Why a conversion is not sent whose identifiers are missing.
     without_identifier: &'static str,
 }
 
@@ -125,7 +125,7 @@ impl<'e> Decider<'e> {
             query,
             currency_place: query.place_of("currency"),
             currency: constant.or_else(|| Some(currency.to_string())).filter(|c| is_currency(c)),
-            oldest_us: export.told_us()?.map(|age| now_us.saturating_sub(age)),
+            oldest_us: export.oldest_age_us()?.map(|age| now_us.saturating_sub(age)),
             now_us,
             without_identifier: if by_click { "no click id" } else { "no identifier" },
         })
@@ -164,7 +164,7 @@ impl<'e> Decider<'e> {
         fields.iter().any(|(name, _)| fields::identifies(self.export.target, name))
     }
 
-    /// Why a conversion is not told, apart from consent. What was told before has an id that the target knows, and needs no
+    /// Why a conversion is not sent, apart from consent. What was sent before has an id that the target knows, and needs no
     /// identifier of its own.
     fn refusal(
         &self,
@@ -200,14 +200,14 @@ impl<'e> Decider<'e> {
         self.oldest_us.filter(|oldest| conversion.time_us < *oldest).map(|_| "too old")
     }
 
-    /// What is to be told of the conversion of this id. `identifiers` gives those of what is told, where the target wants them
+    /// What is to be sent of the conversion of this id. `identifiers` gives those of what is sent, where the target wants them
     /// again. None: the ledger says all of it.
     pub fn decide(
         &self,
         id: &str,
         now: Option<&Conversion>,
         held: Option<&ExportEvent>,
-        identifiers: impl Fn(&ToldConversion) -> Option<String>,
+        identifiers: impl Fn(&SentConversion) -> Option<String>,
     ) -> Option<Decision> {
         let Some(now) = now else { return self.gone(id, held?) };
         let value = now.value.map(rounded);
@@ -220,7 +220,7 @@ impl<'e> Decider<'e> {
             // what was noted since is so no more
             let noted = held.is_some_and(|held| held.action == INELIGIBLE);
             let row = || row(self.export, id, UNCHANGED, time, value, currency.clone(), at_target);
-            return noted.then(|| Decision { row: row(), told: None });
+            return noted.then(|| Decision { row: row(), sent: None });
         }
         let fields = self.fields_of(now);
         let conversion = Conversion { value, ..now.clone() };
@@ -244,11 +244,11 @@ impl<'e> Decider<'e> {
             });
             let mut row = row(self.export, id, INELIGIBLE, time, value, currency, at_target);
             row.reason = Some(reason.into());
-            return (!noted).then_some(Decision { row, told: None });
+            return (!noted).then_some(Decision { row, sent: None });
         }
         let action = if at_target.is_some() { RESTATED } else { NEW };
         let kept = at_target.filter(|_| !self.finds(&fields)).and_then(|held| held.identifiers.clone());
-        let told = ToldConversion {
+        let sent = SentConversion {
             id: id.to_string(),
             action,
             time_us: now.time_us,
@@ -259,8 +259,8 @@ impl<'e> Decider<'e> {
         };
         let mut row = row(self.export, id, action, time, value, currency.clone(), None);
         (row.sent_time, row.sent_value, row.sent_currency) = (time, value, currency);
-        row.identifiers = told.identifiers.clone().or_else(|| identifiers(&told));
-        Some(Decision { row, told: Some(told) })
+        row.identifiers = sent.identifiers.clone().or_else(|| identifiers(&sent));
+        Some(Decision { row, sent: Some(sent) })
     }
 
     /// A conversion is no more.
@@ -273,13 +273,13 @@ impl<'e> Decider<'e> {
         let noted = held.action == INELIGIBLE && held.reason.as_deref() == Some(reason);
         let mut row = row(self.export, id, INELIGIBLE, None, None, None, Some(held));
         row.reason = Some(reason.into());
-        (!noted).then_some(Decision { row, told: None })
+        (!noted).then_some(Decision { row, sent: None })
     }
 
     fn taken_back(&self, id: &str, held: &ExportEvent, reason: Option<&str>) -> Decision {
         let currency = held.sent_currency.clone();
         let constants = self.export.settings.constants.iter().map(|(name, text)| (name.clone(), text.clone()));
-        let told = ToldConversion {
+        let sent = SentConversion {
             id: id.to_string(),
             action: RETRACTED,
             time_us: held.sent_time.map_or(0, |time| time.timestamp_micros()),
@@ -290,7 +290,7 @@ impl<'e> Decider<'e> {
         };
         let mut row = row(self.export, id, RETRACTED, held.sent_time, Some(0.0), currency, None);
         row.reason = reason.map(str::to_string);
-        Decision { row, told: Some(told) }
+        Decision { row, sent: Some(sent) }
     }
 }
 
@@ -407,7 +407,7 @@ mod tests {
             None,
             Some(ago(2, 7.0, Some("c"))),
         ];
-        let told = walk("ecapi", &states);
+        let sent = walk("ecapi", &states);
         let expected = [
             of(INELIGIBLE, "no click id", None),
             of(NEW, "", Some(5.0)),
@@ -417,7 +417,7 @@ mod tests {
             of(RETRACTED, "", None),
             of(NEW, "", Some(7.0)),
         ];
-        assert_eq!(told, expected);
+        assert_eq!(sent, expected);
     }
 
     #[test]
@@ -431,7 +431,7 @@ mod tests {
             Some(without_consent.clone()),
             Some(without_consent.clone()),
         ];
-        let told = walk("google", &states);
+        let sent = walk("google", &states);
         let expected = [
             of(NEW, "", Some(5.0)),
             of(INELIGIBLE, "too old", Some(5.0)),
@@ -439,16 +439,16 @@ mod tests {
             of(RETRACTED, "no consent", None),
             of(INELIGIBLE, "no consent", None),
         ];
-        assert_eq!(told, expected);
+        assert_eq!(sent, expected);
         let states = [Some(ago(1, 5.0, Some("c"))), Some(ago(1, 6.0, Some("c"))), Some(without_consent), None, None];
-        let told = walk("meta", &states);
+        let sent = walk("meta", &states);
         let expected = [
             of(NEW, "", Some(5.0)),
             of(INELIGIBLE, "the target changes nothing", Some(5.0)),
             of(INELIGIBLE, "no consent", Some(5.0)),
             of(INELIGIBLE, "gone, and the target takes nothing back", Some(5.0)),
         ];
-        assert_eq!(told, expected);
+        assert_eq!(sent, expected);
     }
 
     #[test]

@@ -1,4 +1,4 @@
-//! What an export is: the metric, whose conversions, what is told of them and to whom.
+//! What an export is: the metric, whose conversions, what is sent of them and to whom.
 //!
 //! What a user wrote is checked here as far as words go; whether SQL can be answered is asked where there is data (`saved`).
 
@@ -33,7 +33,7 @@ pub struct Export {
     pub settings: Settings,
 }
 
-/// What else says what is told. Conditions and expressions are SQL over the columns of `events`.
+/// What else says what is sent. Conditions and expressions are SQL over the columns of `events`.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct Settings {
@@ -63,10 +63,10 @@ pub struct Settings {
     pub hash: BTreeSet<String>,
     /// Personal fields that leave the lake as they are.
     pub plain: BTreeSet<String>,
-    /// Only conversions where this is true are told.
+    /// Only conversions where this is true are sent.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub consent: Option<String>,
-    /// How old a conversion may be that is told.
+    /// How old a conversion may be that is sent.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub max_age: Option<String>,
 }
@@ -85,7 +85,7 @@ pub struct Credit {
 
 impl Export {
     /// How old a conversion may be when a run tells it, microseconds, so that it is not too old when it arrives.
-    pub(super) fn told_us(&self) -> Result<Option<i64>> {
+    pub(super) fn oldest_age_us(&self) -> Result<Option<i64>> {
         let most = self.target.most_us(self.in_store()).map(|most| most - self.target.on_its_way_us());
         Ok([self.oldest_us()?, most].into_iter().flatten().min())
     }
@@ -175,7 +175,7 @@ impl Export {
         Ok(Self { name: row.export, suite: row.suite, target, metric: row.metric, settings })
     }
 
-    /// How old a conversion may be that is told, microseconds.
+    /// How old a conversion may be that is sent, microseconds.
     fn oldest_us(&self) -> Result<Option<i64>> {
         match &self.settings.max_age {
             Some(text) => parse_duration(text).map(Some).map_err(|e| Error::configuration(e).at("--max-age")),

@@ -1,4 +1,4 @@
-//! What each target can be told of a conversion, and how it leaves the lake.
+//! What each target can be sent of a conversion, and how it leaves the lake.
 //!
 //! A field that tells who somebody is leaves hashed, as the target documents it. What a target takes only as it is (an address
 //! on the network, a browser) is personal all the same: the export has to say so in so many words.

@@ -1,4 +1,4 @@
-//! The ledger: of each export a row a conversion that the target was told of, or that could not be told, by the last run that
+//! The ledger: of each export a row a conversion that was sent to the target, or could not be sent, by the last run that
 //! had something new about it.
 //!
 //! A run adds one file, whose tags hold the run, so that the commit alone makes the run be there. Now and then the rows of
@@ -81,11 +81,11 @@ impl Ledger {
         self,
         lake: &Lake,
         run: &ExportRun,
-        told: Option<NewFile>,
+        new_rows: Option<NewFile>,
         folded: Option<Option<NewFile>>,
     ) -> Result<()> {
         let remove = if folded.is_some() { self.files() } else { vec![] };
-        let told = match told {
+        let new_rows = match new_rows {
             Some(mut file) => {
                 let tag = serde_json::to_string(run).map_err(|e| Error::bug(format!("run: {e}")))?;
                 file.tags.insert(TAG_RUN.into(), tag);
@@ -93,7 +93,7 @@ impl Ledger {
             }
             None => None,
         };
-        let add: Vec<NewFile> = folded.flatten().into_iter().chain(told).collect();
+        let add: Vec<NewFile> = folded.flatten().into_iter().chain(new_rows).collect();
         self.change(lake, add, remove).await
     }
 

@@ -2,7 +2,7 @@
 //!
 //! The stable id is a hash of what a conversion is called, never of its file, its row or its value: a hit by its key, or by its id
 //! and time, with its visitor; a record by its source, its transaction or customer ID and its time. What bears one of these
-//! twice is told apart later, by rank (`decide`). It must never change: targets know conversions by it. So what the sequence of a row
+//! twice is distinguished later, by rank (`decide`). It must never change: targets know conversions by it. So what the sequence of a row
 //! that a feed brought integrated has no room for is no part of it, which former versions did not keep.
 
 use super::definition::{Credit, Export};

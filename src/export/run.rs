@@ -1,14 +1,14 @@
-//! One run: the conversions of now are compared with what the target was told; what is new of them is written as bodies and
-//! into the ledger, and given out.
+//! One run of an export: today's conversions are compared with what the target has. What is new is written as bodies and into the ledger,
+//! and delivered.
 //!
-//! In this order, so that a run that ends anywhere leaves an export that goes on right:
+//! The order of steps is such that an export goes on right, wherever a run breaks off:
 //!
-//! 1. A run that waits is given out again, with the bodies that it had; no other is made.
+//! 1. A run that waits is delivered again, with the bodies that it had; no other is made.
 //! 2. Bodies are written, under names that nobody else has.
-//! 3. The ledger is committed on top of the rows that were compared. From here on the run is there.
-//! 4. The run is written down; who comes next does so where this one did not get to it.
-//! 5. The bodies are given out. Each is posted under a key that is the same each time.
-//! 6. The acknowledgement ends the run, and its bodies go.
+//! 3. The ledger is committed on top of the rows that were compared. From here on the run exists.
+//! 4. The run is recorded; the next run does so where this one did not get to it.
+//! 5. The bodies are delivered. Each is posted under a key that is the same each time.
+//! 6. The acknowledgement ends the run, and its bodies are deleted.
 //!
 //! Both sides are read in the order of ids, so that a run holds a few rows, however many conversions there are.
 
@@ -77,13 +77,13 @@ pub struct RunOutcome {
     pub status: String,
     /// The run was made before and waited.
     pub again: bool,
-    /// Conversions of which the target is told first.
+    /// Conversions that are sent for the first time.
     pub new: i64,
-    /// Conversions of which it is told again.
+    /// Conversions that are sent again.
     pub restated: i64,
     /// Conversions that are taken back.
     pub retracted: i64,
-    /// Conversions that cannot be told, where that is new.
+    /// Conversions that cannot be sent, where that is new.
     pub ineligible: i64,
     /// How many of them for which reason.
     pub reasons: BTreeMap<String, i64>,
@@ -268,7 +268,7 @@ async fn compared(
         target: export.target,
         run: begun,
         reasons: BTreeMap::new(),
-        told: (!options.dry_run).then(|| ledger.writer(lake)),
+        new_rows: (!options.dry_run).then(|| ledger.writer(lake)),
         folded: fold.then(|| ledger.writer(lake)),
         bodies: Writer::new(export.target, columns, frame, destination),
         rows: 0,
@@ -342,7 +342,7 @@ struct Comparing<'e> {
     run: ExportRun,
     reasons: BTreeMap<String, i64>,
     /// What this run says.
-    told: Option<LedgerWriter>,
+    new_rows: Option<LedgerWriter>,
     /// What earlier runs said, the last of each conversion.
     folded: Option<LedgerWriter>,
     bodies: Writer,
@@ -392,7 +392,7 @@ impl Comparing<'_> {
 
     async fn decide(&mut self, id: &str, now: Option<&Conversion>, held: Option<ExportEvent>) -> Result<()> {
         let target = self.target;
-        let decision = self.decider.decide(id, now, held.as_ref(), |told| targets::again(target, told));
+        let decision = self.decider.decide(id, now, held.as_ref(), |sent| targets::again(target, sent));
         if let Some(decision) = decision {
             match decision.row.action.as_str() {
                 NEW => self.run.new += 1,
@@ -404,15 +404,15 @@ impl Comparing<'_> {
             if let Some(reason) = decision.row.reason.as_ref().filter(|_| decision.row.action == INELIGIBLE) {
                 *self.reasons.entry(reason.clone()).or_default() += 1;
             }
-            if let Some(told) = &decision.told {
-                self.bodies.push(told).await?;
+            if let Some(sent) = &decision.sent {
+                self.bodies.push(sent).await?;
             }
-            if let Some(rows) = &mut self.told {
+            if let Some(rows) = &mut self.new_rows {
                 rows.push(ExportEvent { run: self.run.run, ..decision.row }).await?;
             }
             self.rows += 1;
         }
-        // what could not be told and is no more leaves the ledger
+        // what could not be sent and is no more leaves the ledger
         let stays = |held: &ExportEvent| now.is_some() || held.action != INELIGIBLE || held.sent_time.is_some();
         if let (Some(rows), Some(held)) = (&mut self.folded, held.filter(stays)) {
             rows.push(held).await?;
@@ -422,7 +422,7 @@ impl Comparing<'_> {
 
     /// Makes the run be there; what was written is deleted where it cannot.
     async fn commit(self, lake: &Lake, ledger: Ledger, walked: Result<()>, dry_run: bool) -> Result<Option<ExportRun>> {
-        let Self { mut run, reasons, told, folded, bodies, rows, .. } = self;
+        let Self { mut run, reasons, new_rows, folded, bodies, rows, .. } = self;
         run.bodies = match walked {
             Ok(()) => bodies.finish().await?,
             Err(error) => {
@@ -437,18 +437,18 @@ impl Comparing<'_> {
             // there is nothing to be acknowledged
             (run.status, run.ended) = (runs::ACKNOWLEDGED.into(), run.made);
         }
-        let (Some(told), false) = (told, dry_run) else { return Ok((rows > 0).then_some(run)) };
-        let written = match told.finish().await {
-            Ok(told) => match folded {
-                Some(folded) => folded.finish().await.map(|folded| (told.clone(), Some(folded))),
-                None => Ok((told.clone(), None)),
+        let (Some(new_rows), false) = (new_rows, dry_run) else { return Ok((rows > 0).then_some(run)) };
+        let written = match new_rows.finish().await {
+            Ok(new_rows) => match folded {
+                Some(folded) => folded.finish().await.map(|folded| (new_rows.clone(), Some(folded))),
+                None => Ok((new_rows.clone(), None)),
             }
-            .map_err(|error| (error, told)),
+            .map_err(|error| (error, new_rows)),
             Err(error) => Err((error, None)),
         };
         let done = match written {
             Ok((None, None)) => return Ok(None),
-            Ok((told, folded)) => ledger.commit(lake, &run, told, folded).await,
+            Ok((new_rows, folded)) => ledger.commit(lake, &run, new_rows, folded).await,
             Err((error, left)) => {
                 discard_uncommitted(lake, ExportEvent::TABLE, &left.iter().collect::<Vec<_>>()).await;
                 Err(error)

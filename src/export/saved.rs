@@ -33,7 +33,7 @@ fn unknown(known: &[&str], name: &str) -> Error {
     Error::configuration(format!("there is no export {shown}{hint}; rejoin export list shows them"))
 }
 
-/// Saves an export. One of this name is a conflict; so is one of a name under which another target was told something, or this one
+/// Saves an export. One of this name is a conflict; so is one of a name under which something was sent to another target, or this one
 /// of another suite.
 pub async fn create(lake: &Lake, export: &Export, settings: &EngineSettings) -> Result<()> {
     export.check()?;

@@ -1,4 +1,4 @@
-//! To whom conversions are told, and what each of them takes.
+//! Where conversions are sent, and what each of them takes.
 
 use std::fmt;
 use std::str::FromStr;
@@ -11,7 +11,7 @@ use crate::{Error, Result};
 
 const HOUR_US: i64 = DAY_US / 24;
 
-/// To whom conversions are told.
+/// Where conversions are sent.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Target {
@@ -21,7 +21,7 @@ pub enum Target {
     Google,
     /// Meta's Conversions API.
     Meta,
-    /// Whoever reads files.
+    /// A file, for people and other programs.
     Csv,
 }
 
@@ -49,7 +49,7 @@ impl Target {
         }
     }
 
-    /// How old a conversion may be that is told, where the export does not say, microseconds. None: as old as it likes.
+    /// How old a conversion may be that is sent, where the export does not say, microseconds. None: as old as it likes.
     /// `in_store`: it happened in a shop.
     ///
     /// Google counts from the last click, which is older still: 63 days where persons are found by address or number, 90 days
@@ -78,7 +78,7 @@ impl Target {
         if self == Target::Meta { HOUR_US } else { 0 }
     }
 
-    /// What it was told can be changed and taken back.
+    /// What was sent can be changed and taken back.
     pub fn takes_back(self) -> bool {
         self != Target::Meta
     }

@@ -149,7 +149,7 @@ pub fn read_keys(parts: &Parts<'_>, visitor: &mut String) -> Result<HitKeys, Bad
     Ok(keys)
 }
 
-/// The IDs that lie within the first 100 bytes as a whole, and what to say where some do not.
+/// The IDs that are within the first 100 bytes as a whole, and what to say where some do not.
 #[inline]
 pub fn usable_transaction_ids(ids: Cow<'_, str>) -> (Cow<'_, str>, Option<String>) {
     if ids.len() <= MAX_TRANSACTION_ID_BYTES {

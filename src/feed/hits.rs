@@ -13,7 +13,7 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use arrow::array::{
     ArrayRef, BooleanArray, Decimal128Array, Float64Builder, Int64Array, TimestampMicrosecondArray, new_null_array,
 };
-use arrow::datatypes::{DataType, Field, FieldRef, Schema, SchemaRef};
+use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
 use arrow::record_batch::RecordBatch;
 
 use super::event_list::EventIds;
@@ -27,7 +27,7 @@ use super::text_builder::TextBuilder;
 use super::touches::{RowTouches, TouchSource, told_by, touches};
 use super::{Decoded, RowIssue, row_issue};
 use crate::columns;
-use crate::distinct_texts::as_it_comes;
+use crate::distinct_texts::as_they_come;
 
 /// The columns that every batch has, in order; flags of what persists, dimensions and metrics follow.
 const KEYS: [&str; 14] = [
@@ -525,9 +525,7 @@ impl<'d> Rows<'d> {
             None => no_number.clone(),
         });
         let arrays: Vec<ArrayRef> = keys.into_iter().chain(flags).chain(dimensions).chain(metrics).collect();
-        let fields = self.decoder.schema.fields().iter().zip(&arrays);
-        let fields: Vec<FieldRef> = fields.map(|(field, array)| as_it_comes(field, array)).collect();
-        RecordBatch::try_new(Arc::new(Schema::new(fields)), arrays)
+        RecordBatch::try_new(as_they_come(&self.decoder.schema, &arrays), arrays)
             .expect("each array was made for its field, all of one length")
     }
 }

@@ -59,7 +59,7 @@ impl Manifest {
     ///
     /// # Errors
     /// Lines that are no `Key: value`, numbers that are none, files without size or MD5, named twice, or named so that
-    /// they would lie in another folder.
+    /// they would be in another folder.
     pub fn parse(bytes: &[u8], file: &str) -> Result<Self, FeedError> {
         if !Self::is_manifest(bytes) {
             return Err(FeedError::new(file, format!("is no manifest: it does not begin with {VERSION}")));

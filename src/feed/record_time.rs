@@ -43,7 +43,7 @@ pub fn parse(text: &str) -> Result<RecordTime, String> {
 }
 
 impl RecordTime {
-    /// True where the record lies more than a day after `now`: a day and a time after it, or, without a time, a later
+    /// True where the record is more than a day after `now`: a day and a time after it, or, without a time, a later
     /// date than tomorrow's.
     pub fn is_after_tomorrow(&self, now: NaiveDateTime) -> bool {
         match self.has_time {

@@ -20,7 +20,7 @@ pub const BLOCK_BYTES: usize = 4 << 20;
 /// How much makes the first block, and the last ones: they are decoded while little else is, so that a large one would be waited
 /// for.
 const LEAST_BLOCK_BYTES: usize = 1 << 20;
-/// How much more is read than makes a block: most records that lie across its end are whole then, and little is left for the next.
+/// How much more is read than makes a block: most records that are across its end are whole then, and little is left for the next.
 const MORE_BYTES: usize = 64 << 10;
 /// Eight bytes each, of a field that is looked through word by word.
 const SHORT_FIELD_WORDS: usize = 4;
@@ -126,12 +126,7 @@ impl<R: Read> BlockReader<R> {
                 return Err(FeedError::new(&self.file, message).on_line(self.line));
             }
             if end > 0 {
-                // with room for a larger one that comes to be there
-                let mut bytes = self.spare.pop().unwrap_or_else(|| Vec::with_capacity(BLOCK_BYTES + MORE_BYTES));
-                bytes.clear();
-                bytes.extend_from_slice(&pending[..end]);
-                let block = Block { bytes, first_line: self.line };
-                self.start += end;
+                let block = Block { bytes: self.take(end), first_line: self.line };
                 self.line += lines;
                 self.block_bytes = (2 * end).clamp(LEAST_BLOCK_BYTES, BLOCK_BYTES);
                 return Ok(Some(block));
@@ -141,6 +136,28 @@ impl<R: Read> BlockReader<R> {
             }
             self.read_more()?;
         }
+    }
+
+    /// Takes the next so many bytes: in the memory in which they are, if little is left behind them, which is then copied in their place.
+    fn take(&mut self, count: usize) -> Vec<u8> {
+        let rest = self.start + count..self.end;
+        // with room for a larger block that comes to be there
+        let mut other = self.spare.pop().unwrap_or_else(|| Vec::with_capacity(BLOCK_BYTES + MORE_BYTES));
+        if self.start > 0 || rest.len() > MORE_BYTES {
+            other.clear();
+            other.extend_from_slice(&self.buffer[self.start..rest.start]);
+            self.start = rest.start;
+            return other;
+        }
+        // what a former block has left there is not cleared, for more is read over it
+        if other.len() < rest.len() {
+            other.resize(rest.len(), 0);
+        }
+        other[..rest.len()].copy_from_slice(&self.buffer[rest.clone()]);
+        (self.start, self.end) = (0, rest.len());
+        let mut bytes = std::mem::replace(&mut self.buffer, other);
+        bytes.truncate(count);
+        bytes
     }
 
     fn read_more(&mut self) -> Result<(), FeedError> {
@@ -248,7 +265,7 @@ fn ends_record(bytes: &[u8], at: usize) -> bool {
 /// The end of the last whole record of a block that begins with `bytes` and is about as large as said, and the lines up to there.
 fn last_record_end(bytes: &[u8], block_bytes: usize) -> (usize, u64) {
     let lines_of = |bytes: &[u8]| memchr_iter(b'\n', bytes).count() as u64;
-    // what lies within the block is looked at record by record only where it is too many lines
+    // what is within the block is looked at record by record only where it is too many lines
     let inner = bytes.len().min(block_bytes.saturating_sub(1));
     let lines = lines_of(&bytes[..inner]);
     if lines < MAX_BLOCK_LINES {

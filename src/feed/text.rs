@@ -36,7 +36,7 @@ impl Encoding {
                 Err(e) if e.error_len().is_none() => kept - e.valid_up_to(),
                 Err(_) => return Ok(Self::Windows1252),
             };
-            // A character may lie across two chunks: its first bytes open the next one.
+            // A character may be across two chunks: its first bytes open the next one.
             buffer.copy_within(kept - incomplete..kept, 0);
             let more = fill(&mut input, &mut buffer[incomplete..])?;
             if more == 0 {

@@ -1,7 +1,7 @@
 //! A text column while it is built, of which most rows are NULL: rows that were not put are filled in when they must be, and
 //! nothing is built where none was.
 //!
-//! Where values recur, each is kept once and rows have its code, so that whoever takes the rows looks up few texts; where they turn out
+//! Where values recur, each is kept once and rows have its code, so that the next step looks up few texts; where they turn out
 //! not to recur, rows get their texts.
 
 use std::ops::Range;
@@ -18,6 +18,10 @@ const FIRST_BYTES: usize = 16 << 10;
 const SHORT_BYTES: usize = 32;
 /// Distinct values that any column may have as codes; with more, they must recur.
 const SAMPLE_TEXTS: usize = 1024;
+/// Bits of the place of a short value among those that were met last.
+const PLACE_BITS: u32 = 7;
+/// Spreads values over these places: 2^64 divided by the golden ratio.
+const SPREAD: u64 = 0x9e37_79b9_7f4a_7c15;
 
 /// The rows so far.
 pub struct TextBuilder {
@@ -77,11 +81,17 @@ impl TextBuilder {
     #[inline]
     pub fn put_part(&mut self, row: usize, text: &str, part: Range<usize>) {
         let bytes = part.len();
-        if let ColumnSoFar::Texts(texts) = &mut self.column
-            && (1..=SHORT_BYTES).contains(&bytes)
+        if (1..=SHORT_BYTES).contains(&bytes)
             && let Some(chunk) = text.as_bytes()[part.start..].first_chunk()
         {
-            texts.put_short(row, chunk, bytes, self.most_rows);
+            match &mut self.column {
+                ColumnSoFar::Texts(texts) => texts.put_short(row, chunk, bytes, self.most_rows),
+                ColumnSoFar::Codes(codes) => {
+                    if codes.put_short(row, chunk, bytes, self.most_rows) {
+                        self.become_texts();
+                    }
+                }
+            }
             return;
         }
         self.put(row, &text[part]);
@@ -177,6 +187,8 @@ impl TextRows {
 #[derive(Default)]
 struct CodeRows {
     distinct: DistinctTexts,
+    /// Short values that were met last, each with its code at the place that its bytes say.
+    recent: Vec<(u128, u32)>,
     /// None where no row was put.
     rows: Vec<u32>,
     /// How many rows have a value, and the code of the last one.
@@ -188,20 +200,47 @@ impl CodeRows {
     /// True where values turn out not to recur.
     #[inline]
     fn put(&mut self, row: usize, value: &[u8], most_rows: usize) -> bool {
+        // many rows have the value of the one before
+        if self.last == NULL || !is_same(self.distinct.text(self.last), value) {
+            self.last = self.distinct.code(value);
+        }
+        self.put_last(row, most_rows);
+        let distinct = self.distinct.count();
+        distinct > SAMPLE_TEXTS && 2 * distinct > self.values
+    }
+
+    /// As [`Self::put`] of so many of these bytes.
+    #[inline]
+    fn put_short(&mut self, row: usize, chunk: &[u8; SHORT_BYTES], bytes: usize, most_rows: usize) -> bool {
+        let Some(short) = as_number(chunk, bytes) else { return self.put(row, &chunk[..bytes], most_rows) };
+        let folded = ((short >> u64::BITS) as u64) ^ (short as u64);
+        let place = (folded.wrapping_mul(SPREAD) >> (u64::BITS - PLACE_BITS)) as usize;
+        if let Some((known, code)) = self.recent.get(place)
+            && *known == short
+        {
+            self.last = *code;
+            self.put_last(row, most_rows);
+            return false;
+        }
+        let hardly_recur = self.put(row, &chunk[..bytes], most_rows);
+        if self.recent.is_empty() {
+            self.recent = vec![(0, NULL); 1 << PLACE_BITS];
+        }
+        self.recent[place] = (short, self.last);
+        hardly_recur
+    }
+
+    /// Gives a row the code of the last value.
+    #[inline]
+    fn put_last(&mut self, row: usize, most_rows: usize) {
         if self.rows.is_empty() {
             self.rows.reserve(most_rows.max(row + 1));
         }
         if self.rows.len() < row {
             self.rows.resize(row, NULL);
         }
-        // many rows have the value of the one before
-        if self.last == NULL || !is_same(self.distinct.text(self.last), value) {
-            self.last = self.distinct.code(value);
-        }
         self.rows.push(self.last);
         self.values += 1;
-        let distinct = self.distinct.count();
-        distinct > SAMPLE_TEXTS && 2 * distinct > self.values
     }
 
     fn finish(mut self, rows: usize) -> ArrayRef {
@@ -210,6 +249,15 @@ impl CodeRows {
         let coded = DictionaryArray::try_new(keys_of(self.rows.into_iter()), Arc::new(texts));
         Arc::new(coded.expect("each row has the code of a text"))
     }
+}
+
+/// The first bytes as one number, which no others have and which is not 0; None where they are more than it holds beside how many they
+/// are.
+#[inline]
+fn as_number(chunk: &[u8; SHORT_BYTES], bytes: usize) -> Option<u128> {
+    let first = u128::from_le_bytes(*chunk.first_chunk()?);
+    let last = size_of::<u128>() - 1;
+    (1..=last).contains(&bytes).then(|| (first & ((1_u128 << (8 * bytes)) - 1)) | ((bytes as u128) << (8 * last)))
 }
 
 #[cfg(test)]
@@ -247,7 +295,7 @@ mod tests {
         }
     }
 
-    /// Parts of all lengths, wherever in a text they lie, are as they were.
+    /// Parts of all lengths, wherever in a text they are, are as they were.
     #[test]
     fn parts_are_whole() {
         let text = "0123456789é".repeat(9);
@@ -261,6 +309,28 @@ mod tests {
                 assert_eq!(texts(parts, ends.len()), whole, "from {start}");
             }
         }
+    }
+
+    /// Short values are told apart by all of their bytes and by how many they are, whatever was met last.
+    #[test]
+    fn short_values_are_told_apart() {
+        let same = |length: usize| "x".repeat(length);
+        let mut values: Vec<String> = (1..=SHORT_BYTES + 3).map(same).collect();
+        values.extend((1..20).map(|length| format!("{}\0", same(length))));
+        values.extend((0..20).flat_map(|at| ["y", "\u{7f}"].map(|other| same(at) + other + &same(20 - at))));
+        values.extend((0..14).map(|at| same(at) + "y" + &same(13 - at)));
+        values.extend((0..400).map(|n| n.to_string()));
+        let (mut coded, mut plain) = (TextBuilder::recurring(10), TextBuilder::new(10, 0));
+        let rows = (0..3000).map(|row| &values[row * row % values.len()]).chain(&values).chain(&values);
+        let rows: Vec<&String> = rows.collect();
+        for (row, value) in rows.iter().enumerate() {
+            // what follows is no part of them
+            let around = format!("<{value}{}", ["0", "x", "\t"][row % 3].repeat(SHORT_BYTES));
+            coded.put_part(row, &around, 1..1 + value.len());
+            plain.put(row, value);
+        }
+        assert_eq!(coded.text_bytes(), None);
+        assert_eq!(texts(coded, rows.len()), texts(plain, rows.len()));
     }
 
     /// Values that recur are kept once; those that do not are texts from then on. Each row has its own in any case.

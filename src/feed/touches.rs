@@ -81,11 +81,11 @@ pub fn told_by(layout: &HitLayout, touches: &[Touch]) -> Option<TouchSource> {
 
 /// What one row says of its touches, by their numbers; used again for the next row.
 #[derive(Debug)]
-pub struct RowTouches(u32, Vec<OfRow>);
+pub struct RowTouches(u32, Vec<DimensionOfRow>);
 
 /// What a row says of one dimension; each part is of the row whose number stands beside it.
 #[derive(Debug, Clone, Default)]
-struct OfRow {
+struct DimensionOfRow {
     set: u32,
     value: (u32, Range<usize>),
     raw: (u32, Range<usize>),
@@ -94,7 +94,7 @@ struct OfRow {
 impl RowTouches {
     /// For so many dimensions.
     pub fn new(touches: usize) -> Self {
-        Self(0, vec![OfRow::default(); touches])
+        Self(0, vec![DimensionOfRow::default(); touches])
     }
 
     /// Turns to the next row.
@@ -129,7 +129,7 @@ impl RowTouches {
 
     /// True where the raw column of a dimension would tell another touch of this row, or one more or less.
     pub fn disagrees(&self, touch: u16, row: &str) -> bool {
-        let OfRow { set, value, raw } = &self.1[usize::from(touch)];
+        let DimensionOfRow { set, value, raw } = &self.1[usize::from(touch)];
         let part = |(of, range): &(u32, Range<usize>)| if *of == self.0 { range.clone() } else { 0..0 };
         let (sent, told) = (part(raw), if *set == self.0 { part(value) } else { 0..0 });
         // most rows have neither, for which no texts are compared: that of no bytes takes longest

@@ -236,7 +236,7 @@ pub fn write_json_text(text: &str, out: &mut String) {
             '\n' => out.push_str("\\n"),
             '\r' => out.push_str("\\r"),
             '\t' => out.push_str("\\t"),
-            // all of them lie in the basic plane, so one \u holds them; writing to a String cannot fail
+            // all of them are in the basic plane, so one \u holds them; writing to a String cannot fail
             c => {
                 let _ = write!(out, "\\u{:04x}", u32::from(c));
             }
@@ -251,7 +251,7 @@ pub fn names(schema: &SchemaRef) -> Vec<String> {
     schema.fields().iter().map(|f| f.name().clone()).collect()
 }
 
-/// Names of the columns, each told from those before it that are called so: `sum`, `sum_2`.
+/// Names of the columns, with a number where one before has the same name: `sum`, `sum_2`.
 pub fn distinct_names(schema: &SchemaRef) -> Vec<String> {
     let names = names(schema);
     let own: BTreeSet<&str> = names.iter().map(String::as_str).collect();

@@ -1,6 +1,6 @@
 //! Comma and tab separated values with a header line; NULL is an empty field.
 //!
-//! csv quotes as RFC 4180 does (lines end in LF); an empty text is `""`, to be told from NULL. tsv has no quotes: tab,
+//! csv quotes as RFC 4180 does (lines end in LF); an empty text is `""`, as distinct from NULL. tsv has no quotes: tab,
 //! line breaks and backslash are escaped by a backslash. On a terminal control characters are escaped in both.
 
 use std::io::Write;
@@ -52,12 +52,12 @@ impl Encoder for Delimited<'_> {
     }
 }
 
-/// The header of csv, for whoever sends it piece by piece.
+/// The header of csv, to be sent piece by piece.
 pub fn csv_head(schema: &SchemaRef) -> String {
     CSV.head(schema)
 }
 
-/// Appends rows of csv, for whoever sends it piece by piece.
+/// Appends rows of csv, to be sent piece by piece.
 pub fn csv_lines(batch: &RecordBatch, out: &mut String) -> Result<()> {
     CSV.rows(batch, out, |_| Ok(()))
 }

@@ -1,5 +1,5 @@
-//! `as_cast(CAST(x AS INT))`: a cast whose name tells its type. DataFusion names an expression without the casts in it, and refuses two
-//! of one name: `max(x)` beside `max(CAST(x AS INT))`. It is its argument, which is put in its place before anything is computed.
+//! `as_cast(CAST(x AS INT))`: a cast with its type in its name. DataFusion names an expression without the casts in it, and refuses two of
+//! the same name: `max(x)` beside `max(CAST(x AS INT))`. The function is replaced by its argument before anything is computed.
 
 use arrow::datatypes::{DataType, FieldRef};
 use datafusion::error::{DataFusionError, Result};

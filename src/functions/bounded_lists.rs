@@ -1,4 +1,4 @@
-//! `generate_series` and `range` as values: lists, which lie in memory, so that what a call may make is bounded. In a FROM, of
+//! `generate_series` and `range` as values: lists, which are in memory, so that what a call may make is bounded. In a FROM, of
 //! constants, both give rows one after the other. From a time to a day, and from a day to a time, they count times, as in PostgreSQL.
 
 use std::sync::Arc;

@@ -1,4 +1,4 @@
-//! Functions whose arguments say how large their value is: `repeat(text, 2000000000)`. A value lies in memory, so that what a call
+//! Functions whose arguments say how large their value is: `repeat(text, 2000000000)`. A value is in memory, so that what a call
 //! may make is bounded, before it is made.
 
 use std::sync::{Arc, LazyLock};
@@ -9,6 +9,7 @@ use arrow::compute::kernels::length::length;
 use arrow::datatypes::{DataType, FieldRef, Int64Type};
 use datafusion::error::Result;
 use datafusion::functions_nested::concat::array_concat_udf;
+use datafusion::functions_nested::make_array::make_array_udf;
 use datafusion::logical_expr::{
     ColumnarValue, Documentation, ReturnFieldArgs, ScalarFunctionArgs, ScalarUDF, ScalarUDFImpl, Signature,
 };
@@ -23,16 +24,21 @@ pub(super) fn too_large(name: &str) -> Error {
     Error::out_of_memory(format!("{name} gives more than 100 MB at once; ask for shorter values or fewer"))
 }
 
-/// One for all plans: two calls with the same arguments are the same.
+/// One of each for all plans: two calls with the same arguments are the same.
 static ARRAY_CONCAT: LazyLock<Arc<ScalarUDF>> = LazyLock::new(|| Arc::new(bounded(array_concat_udf(), Size::Together)));
+static MAKE_ARRAY: LazyLock<Arc<ScalarUDF>> = LazyLock::new(|| Arc::new(bounded(make_array_udf(), Size::Together)));
 
-/// `array_concat` with a bound.
-pub fn bounded_array_concat() -> Arc<ScalarUDF> {
-    ARRAY_CONCAT.clone()
+/// The function of this name with a bound, of those that DataFusion plans for operators and brackets: `||` of lists, `ARRAY[a, b]`.
+pub fn bounded_list_function(name: &str) -> Option<Arc<ScalarUDF>> {
+    match name {
+        "array_concat" => Some(ARRAY_CONCAT.clone()),
+        "make_array" => Some(MAKE_ARRAY.clone()),
+        _ => None,
+    }
 }
 
 /// The functions, and what their arguments say of the value.
-pub(super) const BOUNDED: [(&str, Size); 11] = [
+pub(super) const BOUNDED: [(&str, Size); 12] = [
     ("repeat", Size::Times),
     ("lpad", Size::Length),
     ("rpad", Size::Length),
@@ -44,6 +50,7 @@ pub(super) const BOUNDED: [(&str, Size); 11] = [
     ("concat", Size::Together),
     ("concat_ws", Size::Together),
     ("array_concat", Size::Together),
+    ("make_array", Size::Together),
 ];
 
 /// How large the value is.
@@ -232,6 +239,8 @@ mod tests {
             "concat(a, a, a) FROM (SELECT repeat('x', 40000000) AS a)",
             "concat_ws('', a, a, a) FROM (SELECT repeat('x', 40000000) AS a)",
             "array_concat(a, a, a) FROM (SELECT array_repeat(1, 3000000) AS a)",
+            "make_array(a, a, a) FROM (SELECT array_repeat(1, 3000000) AS a)",
+            "make_array(make_array(a, a), make_array(a, a)) FROM (SELECT array_repeat(1, 3000000) AS a)",
         ] {
             let error = asked(sql).await.unwrap_err().to_string();
             assert!(error.contains("more than 100 MB"), "{sql}: {error}");
@@ -243,6 +252,7 @@ mod tests {
             "replace('abc', 'b', NULL), replace(NULL, 'b', 'c'), replace('abc', '', 'x'), regexp_replace('abc', 'b+', 'c')",
             "concat('a', value, NULL), concat_ws(',', 'a', value) FROM generate_series(1, 20000)",
             "array_concat([1], [2, 3]), array_to_string([1, 2], ','), array_to_string(['a', NULL], ',', '?')",
+            "make_array(), make_array(make_array(value, value), make_array(3)) FROM generate_series(1, 20000)",
         ] {
             asked(sql).await.unwrap();
         }

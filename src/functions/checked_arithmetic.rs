@@ -7,7 +7,8 @@
 
 use std::sync::{Arc, LazyLock};
 
-use arrow::array::{Array, ArrayRef, AsArray, Datum, Float64Array};
+use arrow::array::{Array, ArrayRef, AsArray, Datum, Float64Array, PrimitiveArray, downcast_integer};
+use arrow::buffer::NullBuffer;
 use arrow::compute::kernels::numeric::{add, div, mul, rem, sub};
 use arrow::datatypes::{ArrowPrimitiveType, DataType, Field, FieldRef, Float32Type, Float64Type};
 use arrow::error::ArrowError;
@@ -120,6 +121,9 @@ impl ScalarUDFImpl for CheckedArithmetic {
                 '%' if found.data_type().is_floating() => rem,
                 _ => return Err(self.wants()),
             };
+            if let Some(result) = whole_numbers(&found, sign, other) {
+                return Ok(result);
+            }
             let result = apply(&found, other, kernel)?;
             match result.data_type() {
                 DataType::Float64 => check::<Float64Type>(&found, sign, other, &result)?,
@@ -133,6 +137,66 @@ impl ScalarUDFImpl for CheckedArithmetic {
 
 fn is_checked(data_type: &DataType) -> bool {
     data_type.is_integer() || matches!(data_type, DataType::Float32 | DataType::Float64)
+}
+
+/// A sum, difference or product of whole numbers in rows, all of them without a branch. None where a result does not fit, which may
+/// be in a row that is NULL, and for all else: the kernel goes over the rows one by one, and tells which one it is.
+fn whole_numbers(left: &ColumnarValue, sign: char, right: &ColumnarValue) -> Option<ColumnarValue> {
+    macro_rules! of_type {
+        ($t:ty) => {
+            match sign {
+                '+' => all_rows::<$t>(left, right, |a, b| a.overflowing_add(b)),
+                '-' => all_rows::<$t>(left, right, |a, b| a.overflowing_sub(b)),
+                '*' => all_rows::<$t>(left, right, |a, b| a.overflowing_mul(b)),
+                _ => None,
+            }
+        };
+    }
+    let data_type = left.data_type();
+    downcast_integer! {
+        data_type => (of_type),
+        _ => None
+    }
+}
+
+/// What an operation makes of all rows, also of those that are NULL; None where it says that a result does not fit, and where both
+/// sides are constants, or one is NULL.
+fn all_rows<T: ArrowPrimitiveType>(
+    left: &ColumnarValue,
+    right: &ColumnarValue,
+    operation: impl Fn(T::Native, T::Native) -> (T::Native, bool),
+) -> Option<ColumnarValue> {
+    let constant = |scalar: &ScalarValue| {
+        let array = scalar.to_array().ok()?;
+        let array = array.as_primitive_opt::<T>()?;
+        array.is_valid(0).then(|| array.value(0))
+    };
+    let mut is_lost = false;
+    let mut fitting = |a: T::Native, b: T::Native| {
+        let (value, lost) = operation(a, b);
+        is_lost |= lost;
+        value
+    };
+    let (values, nulls): (Vec<T::Native>, _) = match (left, right) {
+        (ColumnarValue::Array(left), ColumnarValue::Array(right)) => {
+            let (left, right) = (left.as_primitive_opt::<T>()?, right.as_primitive_opt::<T>()?);
+            if left.len() != right.len() {
+                return None;
+            }
+            let pairs = left.values().iter().zip(right.values());
+            (pairs.map(|(a, b)| fitting(*a, *b)).collect(), NullBuffer::union(left.nulls(), right.nulls()))
+        }
+        (ColumnarValue::Array(left), ColumnarValue::Scalar(right)) => {
+            let (left, right) = (left.as_primitive_opt::<T>()?, constant(right)?);
+            (left.values().iter().map(|a| fitting(*a, right)).collect(), left.nulls().cloned())
+        }
+        (ColumnarValue::Scalar(left), ColumnarValue::Array(right)) => {
+            let (left, right) = (constant(left)?, right.as_primitive_opt::<T>()?);
+            (right.values().iter().map(|b| fitting(left, *b)).collect(), right.nulls().cloned())
+        }
+        (ColumnarValue::Scalar(_), ColumnarValue::Scalar(_)) => return None,
+    };
+    (!is_lost).then(|| ColumnarValue::Array(Arc::new(PrimitiveArray::<T>::new(values.into(), nulls))))
 }
 
 /// Doubles that came out otherwise than PostgreSQL has them.
@@ -186,6 +250,8 @@ fn is_wrong(left: f64, sign: char, right: f64, result: f64) -> bool {
 mod tests {
     #![allow(clippy::unwrap_used)]
 
+    use arrow::array::{Int64Array, RecordBatch};
+    use arrow::datatypes::Int64Type;
     use datafusion::prelude::SessionContext;
 
     use super::*;
@@ -207,6 +273,8 @@ mod tests {
             "checked_arithmetic('%', 1.0, 0.0)",
             "checked_arithmetic('*', 1e-200, 1e-200)",
             "checked_arithmetic('*', 1e30::real, 1e30::real)",
+            "checked_arithmetic('*', value, 9223372036854775807) FROM generate_series(1, 5)",
+            "checked_arithmetic('-', value::int, 2147483647::int) FROM generate_series(-9, -5)",
         ] {
             let error = crate::Error::from(asked(sql).await.unwrap_err());
             assert!(error.fault().is_some(), "{sql}: {error}");
@@ -228,6 +296,54 @@ mod tests {
         {
             assert!(asked(wrong).await.is_err(), "{wrong}");
         }
+    }
+
+    #[test]
+    fn whole_numbers_of_many_rows() {
+        let array = |values: &[Option<i64>]| ColumnarValue::Array(Arc::new(Int64Array::from(values.to_vec())));
+        let constant = |value: i64| ColumnarValue::Scalar(ScalarValue::Int64(Some(value)));
+        let found = |left: ColumnarValue, sign, right: ColumnarValue| match whole_numbers(&left, sign, &right)? {
+            ColumnarValue::Array(array) => Some(array.as_primitive::<Int64Type>().iter().collect::<Vec<_>>()),
+            ColumnarValue::Scalar(_) => None,
+        };
+        let [some, others] = [array(&[Some(7), None, Some(-3)]), array(&[Some(2), Some(5), None])];
+        let each: [(ColumnarValue, char, ColumnarValue, Vec<Option<i64>>); 5] = [
+            (some.clone(), '*', others.clone(), vec![Some(14), None, None]),
+            (some.clone(), '-', others.clone(), vec![Some(5), None, None]),
+            (some.clone(), '+', constant(i64::MAX - 7), vec![Some(i64::MAX), None, Some(i64::MAX - 10)]),
+            (constant(i64::MIN), '-', array(&[Some(0), Some(-1)]), vec![Some(i64::MIN), Some(i64::MIN + 1)]),
+            (constant(3), '*', some.clone(), vec![Some(21), None, Some(-9)]),
+        ];
+        for (left, sign, right, expected) in each {
+            assert_eq!(found(left, sign, right), Some(expected), "{sign}");
+        }
+        // these are the kernel's
+        let (large, null) = (constant(i64::MAX), ColumnarValue::Scalar(ScalarValue::Int64(None)));
+        assert_eq!(found(some.clone(), '*', large), None);
+        assert_eq!(found(some.clone(), '+', null), None);
+        assert_eq!(found(constant(1), '+', constant(1)), None);
+        assert_eq!(found(some.clone(), '/', others), None);
+        let doubles = ColumnarValue::Array(Arc::new(Float64Array::from(vec![1.0])));
+        assert!(whole_numbers(&doubles, '+', &doubles).is_none());
+    }
+
+    /// What is below a NULL may be anything.
+    #[tokio::test]
+    async fn what_is_null_always_fits() {
+        let nulls = NullBuffer::from(vec![true, false]);
+        let array = |values: Vec<i64>| Arc::new(Int64Array::new(values.into(), Some(nulls.clone())));
+        let left: ArrayRef = array(vec![6, i64::MAX]);
+        let right: ArrayRef = array(vec![7, i64::MAX]);
+        let [one, other] = [&left, &right].map(|array| ColumnarValue::Array(array.clone()));
+        assert!(whole_numbers(&one, '*', &other).is_none());
+        let batch = RecordBatch::try_from_iter([("a", left), ("b", right)]).unwrap();
+        let context = SessionContext::new();
+        udfs().into_iter().for_each(|udf| context.register_udf(udf));
+        context.register_batch("t", batch).unwrap();
+        let asked = context.sql("SELECT checked_arithmetic('*', a, b) FROM t").await.unwrap();
+        let found = asked.collect().await.unwrap();
+        let found: Vec<Option<i64>> = found[0].column(0).as_primitive::<Int64Type>().iter().collect();
+        assert_eq!(found, [Some(42), None]);
     }
 
     #[test]

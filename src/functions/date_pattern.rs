@@ -97,11 +97,12 @@ impl DatePattern {
                 continue;
             }
             let prefix = |name: &str| rest.get(..2).is_some_and(|start| start.eq_ignore_ascii_case(name));
-            if prefix("FM") {
+            // names in another language are as long as they are
+            if prefix("FM") || prefix("TM") && word_of(&rest[2..]).is_some() {
                 (rest, fill) = (&rest[2..], false);
                 continue;
             }
-            if prefix("FX") || prefix("TM") && word_of(&rest[2..]).is_some() {
+            if prefix("FX") {
                 rest = &rest[2..];
                 continue;
             }

@@ -46,6 +46,23 @@ struct DateTrunc {
     signature: Signature,
 }
 
+/// The name of a field that PostgreSQL has other names for, such as `months`.
+fn plain_name(field: &str) -> Option<&'static str> {
+    Some(match field.to_lowercase().as_str() {
+        "us" | "usec" | "usecs" | "microseconds" => "microsecond",
+        "ms" | "msec" | "msecs" | "milliseconds" => "millisecond",
+        "s" | "sec" | "secs" | "seconds" => "second",
+        "m" | "min" | "mins" | "minutes" => "minute",
+        "h" | "hr" | "hrs" | "hours" => "hour",
+        "d" | "days" => "day",
+        "w" | "weeks" => "week",
+        "mon" | "mons" | "months" => "month",
+        "qtr" => "quarter",
+        "y" | "yr" | "yrs" | "years" => "year",
+        _ => return None,
+    })
+}
+
 /// Fields of several years.
 #[derive(Clone, Copy)]
 enum Years {
@@ -131,7 +148,7 @@ impl DateTrunc {
             return Ok(ColumnarValue::Scalar(ScalarValue::try_from(&value.data_type())?));
         };
         let unknown = |why: String| Error::query(format!("date_trunc: {why}")).of_fault(StatementFault::Argument);
-        let zone = Zone::spoken(zone).map_err(unknown)?;
+        let zone = Zone::of_text(zone).map_err(unknown)?;
         evaluate(std::slice::from_ref(value), |rows| {
             let values = rows.array(0);
             let DataType::Timestamp(unit, _) = values.data_type() else { return Ok(values.clone()) };
@@ -178,7 +195,12 @@ impl ScalarUDFImpl for DateTrunc {
         }
     }
 
-    fn invoke_with_args(&self, args: ScalarFunctionArgs) -> Result<ColumnarValue> {
+    fn invoke_with_args(&self, mut args: ScalarFunctionArgs) -> Result<ColumnarValue> {
+        if let Some(ColumnarValue::Scalar(field)) = args.args.first_mut()
+            && let Some(name) = field.try_as_str().flatten().and_then(plain_name)
+        {
+            *field = ScalarValue::from(name);
+        }
         match args.args.as_slice() {
             [ColumnarValue::Scalar(field), _, _] => self.begins_in(field, &args),
             [ColumnarValue::Scalar(field), value]
@@ -241,6 +263,7 @@ mod tests {
             (format!("date_trunc('century', {instant}, 'Europe/Berlin')"), "2000-12-31T23:00:00Z"),
             (format!("date_trunc('day', {instant})"), "2026-01-01T00:00:00Z"),
             ("date_trunc('decade', TIMESTAMP '2026-05-01')".to_string(), "2020-01-01T00:00:00"),
+            ("date_trunc('Months', TIMESTAMP '2026-05-03 01:00:00')".to_string(), "2026-05-01T00:00:00"),
             (format!("date_trunc('day', {instant}, NULL)"), "NULL"),
         ] {
             assert_eq!(asked(&sql).await.unwrap(), expected, "{sql}");

@@ -124,7 +124,8 @@ where a journey ends), journeys. depth is the number of transitions.",
         name: "segment_members",
         kind: "table",
         signature: "segment_members('name')",
-        description: "Who belongs to a segment of the suite (rejoin help segments): visitor_id, and of a segment of visits visit_num and visit_start.",
+        description: "Who belongs to a segment of the suite (rejoin help segments): visitor_id, and of a segment of visits visit_num and \
+visit_start; of a segment of persons person_id.",
         example: "SELECT count(*) FROM segment_members('buyers')",
     },
 ];

@@ -57,7 +57,7 @@ mod tests {
 
     use super::super::classes::Classes;
     use super::super::function_spec::BoundLines;
-    use super::super::members::Members;
+    use super::super::members::{MemberKind, Members};
     use super::super::person_spans::{Persons, PersonsOfSuite};
     use super::*;
 
@@ -86,7 +86,7 @@ mod tests {
                 by_category: true,
                 classes: Some(folded),
             }),
-            in_segment::in_segment(&Members::new(true, [("v1".to_string(), vec![(1, 5)])].into())),
+            in_segment::in_segment(&Members::new(MemberKind::Visits, [("v1".to_string(), vec![(1, 5)])].into())),
             as_time::as_time(&DataType::Timestamp(TimeUnit::Nanosecond, Some("Europe/Berlin".into())), true),
             as_time::as_time(&DataType::Interval(IntervalUnit::MonthDayNano), false),
             as_value::as_value(&DataType::Decimal128(5, 2), true),

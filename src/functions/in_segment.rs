@@ -1,4 +1,4 @@
-//! `in_segment('name')`: true for the rows of the visitors, or of the visits, of a saved segment. Who they are is found before
+//! `in_segment('name')`: true for the rows of the visitors, the persons, or the visits of a saved segment. Who they are is found before
 //! a statement is planned; planning puts a function that knows them in its place.
 
 use std::sync::Arc;
@@ -10,7 +10,7 @@ use datafusion::error::{DataFusionError, Result};
 use datafusion::logical_expr::{ColumnarValue, ScalarFunctionArgs, ScalarUDF, ScalarUDFImpl, Signature, Volatility};
 
 use super::function_doc::FunctionDoc;
-use super::function_spec::{FunctionSpec, plan_function};
+use super::function_spec::{FunctionSpec, PlanFunction, plan_function};
 use super::members::Members;
 use crate::columns::timestamp;
 
@@ -19,7 +19,7 @@ pub(super) const DOCUMENTATION: FunctionDoc = FunctionDoc {
     name: "in_segment",
     kind: "scalar",
     signature: "in_segment('name')",
-    description: "True for the rows of events of the visitors, or of the visits, that belong to a segment of the suite \
+    description: "True for the rows of events of the visitors, persons, or visits that belong to a segment of the suite \
 (rejoin help segments). In the table functions, segment => 'name' keeps to them.",
     example: "SELECT count(DISTINCT visitor_id) FROM events WHERE in_segment('buyers')",
 };
@@ -61,10 +61,10 @@ pub fn in_segment(members: &Members) -> ScalarUDF {
     }
     let (function_spec, members) = (FunctionSpec::InSegment(members.clone()), members.clone());
     plan_function(DOCUMENTATION.name, arguments, DataType::Boolean, function_spec, move |rows| {
-        let visitors = rows.text(0)?;
-        let id = |row: usize| visitors.is_valid(row).then(|| visitors.value(row));
+        let ids = rows.text(0)?;
+        let id = |row: usize| ids.is_valid(row).then(|| ids.value(row));
         if !members.in_visits() {
-            let belongs = |row: usize| id(row).is_some_and(|id| members.has_visitor(id));
+            let belongs = |row: usize| id(row).is_some_and(|id| members.has(id));
             return Ok(Arc::new((0..rows.len).map(|row| Some(belongs(row))).collect::<BooleanArray>()));
         }
         let (numbers, starts) = (cast(rows.array(1), &DataType::Int64)?, rows.micros(2)?);
@@ -75,4 +75,10 @@ pub fn in_segment(members: &Members) -> ScalarUDF {
         };
         Ok(Arc::new((0..rows.len).map(|row| Some(belongs(row))).collect::<BooleanArray>()))
     })
+}
+
+/// True for [`in_segment()`] of persons, whose rows are those of several visitors.
+pub fn asks_for_members_of_persons(function: &ScalarUDF) -> bool {
+    let made = function.inner().downcast_ref::<PlanFunction>().map(|own| &own.function_spec);
+    matches!(made, Some(FunctionSpec::InSegment(members)) if members.are_persons())
 }

@@ -1,5 +1,5 @@
-//! What `interval * number` and `interval / number` stand for: PostgreSQL's arithmetic, in which parts of a month are days of a
-//! 30th, and parts of a day its seconds. DataFusion knows whole numbers on the right alone.
+//! `interval * number` and `interval / number` in PostgreSQL's arithmetic: a fraction of a month becomes days of a 30th, and a fraction of a
+//! day becomes seconds. DataFusion only takes a whole number on the right.
 
 use std::sync::{Arc, LazyLock};
 

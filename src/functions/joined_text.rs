@@ -1,7 +1,7 @@
-//! `||` of texts, which lie in memory, so that what a call may make is bounded before it is made, as in `bounded_values`.
+//! `||` of texts. The result is in memory, so what a call may make is bounded before it is made, as in `bounded_values`.
 //!
-//! A chain is one call, `joined_text(a, b, c)`: calls one in another would take planning the square of their number, and each would copy
-//! what the ones before have made. NULL in a chain makes it NULL.
+//! A chain is one call, `joined_text(a, b, c)`: nested calls would take planning the square of their number, and each would copy what the
+//! ones before have made. NULL in a chain makes it NULL.
 
 use std::fmt::Write;
 use std::sync::{Arc, LazyLock};

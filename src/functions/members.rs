@@ -9,37 +9,57 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 #[derive(Clone, Debug)]
 pub struct Members(Arc<Parts>);
 
+/// What the members of a segment are.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum MemberKind {
+    /// Visitors.
+    Visitors,
+    /// Persons.
+    Persons,
+    /// Visits of visitors.
+    Visits,
+}
+
 #[derive(Debug, PartialEq, Eq, Serialize, Deserialize)]
 struct Parts {
-    in_visits: bool,
-    /// Visitors by id; of a segment of visits, their number and start in microseconds.
-    visitors: HashMap<String, Vec<(i64, i64)>>,
+    kind: MemberKind,
+    /// Visitors or persons by id; of a segment of visits, their number and start in microseconds.
+    ids: HashMap<String, Vec<(i64, i64)>>,
 }
 
 impl Members {
-    /// These visitors, or with `in_visits` these visits of theirs.
-    pub fn new(in_visits: bool, visitors: HashMap<String, Vec<(i64, i64)>>) -> Self {
-        Self(Arc::new(Parts { in_visits, visitors }))
+    /// These visitors or persons, or these visits of visitors.
+    pub fn new(kind: MemberKind, ids: HashMap<String, Vec<(i64, i64)>>) -> Self {
+        Self(Arc::new(Parts { kind, ids }))
     }
 
     /// The columns of `events` that tell who a row is of.
     pub fn columns(&self) -> &'static [&'static str] {
-        if self.0.in_visits { &["visitor_id", "visit_num", "visit_start"] } else { &["visitor_id"] }
+        match self.0.kind {
+            MemberKind::Visitors => &["visitor_id"],
+            MemberKind::Persons => &["person_id"],
+            MemberKind::Visits => &["visitor_id", "visit_num", "visit_start"],
+        }
     }
 
     /// True where they are visits.
     pub(super) fn in_visits(&self) -> bool {
-        self.0.in_visits
+        self.0.kind == MemberKind::Visits
     }
 
-    /// True for a visitor who belongs to it.
-    pub(super) fn has_visitor(&self, id: &str) -> bool {
-        self.0.visitors.contains_key(id)
+    /// True where they are persons.
+    pub(super) fn are_persons(&self) -> bool {
+        self.0.kind == MemberKind::Persons
+    }
+
+    /// True for a visitor or a person who belongs to it.
+    pub(super) fn has(&self, id: &str) -> bool {
+        self.0.ids.contains_key(id)
     }
 
     /// True for a visit, its number and start in microseconds, that belongs to it.
     pub(super) fn has_visit(&self, id: &str, visit: (i64, i64)) -> bool {
-        self.0.visitors.get(id).is_some_and(|visits| visits.contains(&visit))
+        self.0.ids.get(id).is_some_and(|visits| visits.contains(&visit))
     }
 }
 

@@ -67,11 +67,12 @@ impl NumberPattern {
                 _ if starts(rest, "TH") => (read.ordinal, length) = (Some(next == 'T'), 2),
                 'S' | 's' => {
                     read.parts.push(Part::Sign);
-                    read.sign = Sign::There("+");
+                    // SG is the same where it stands
+                    (read.sign, length) = (Sign::There("+"), if starts(rest, "SG") { 2 } else { 1 });
                 }
                 '.' | 'V' | 'v' | 'E' | 'e' | 'L' | 'l' | 'R' | 'r' => {
                     return Err(format!(
-                        "{rest:?} in the pattern {pattern:?} is not offered; there are 9 0 . , D G S MI PR FM TH"
+                        "{rest:?} in the pattern {pattern:?} is not offered; there are 9 0 . , D G S SG MI PR FM TH"
                     ));
                 }
                 other => read.parts.push(Part::Text(other.to_string())),
@@ -259,6 +260,8 @@ mod tests {
             ("-485", "999MI", "485-"),
             ("485", "999MI", "485 "),
             ("485", "FM999MI", "485"),
+            ("12", "SG99", "+12"),
+            ("-12", "99SG", "12-"),
             ("-485", "999PR", "<485>"),
             ("485", "\"Good number:\"999", "Good number: 485"),
             ("0", "999", "   0"),

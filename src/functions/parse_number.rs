@@ -17,7 +17,7 @@ pub(super) const DOCUMENTATION: FunctionDoc = FunctionDoc {
     kind: "scalar",
     signature: "parse_number(text, decimal_sign)",
     description: "A number as people write it, with signs between thousands and a currency: parse_number('EUR 1.234,56', ','). \
-NULL for what is no number. Dates in such files: to_date('31.12.2026', '%d.%m.%Y').",
+What a bank calls a debit is below 0: '12 DR', '12-', '(12)'. NULL for what is no number. Dates in such files: to_date('31.12.2026', '%d.%m.%Y').",
     example: "SELECT parse_number('1.234,56', ',')",
 };
 
@@ -44,9 +44,37 @@ const CURRENCIES: [char; 16] = ['$', '€', '£', '¥', '₹', '₽', '₺', '�
 /// What stands for a minus: also the sign of mathematics, and hyphens and dashes that programs of text put in its place.
 const MINUS: [char; 7] = ['-', '\u{2212}', '\u{2010}', '\u{2011}', '\u{2013}', '\u{fe63}', '\u{ff0d}'];
 
+/// The side of an account that an amount stands on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Side {
+    /// It came in.
+    Credit,
+    /// It went out.
+    Debit,
+}
+
+/// The side that a word at an amount says: `CR` or `DR`; in German `H` (Haben) or `S` (Soll).
+pub fn side(word: &str) -> Option<Side> {
+    match word {
+        "H" => Some(Side::Credit),
+        "S" => Some(Side::Debit),
+        _ if word.eq_ignore_ascii_case("cr") => Some(Side::Credit),
+        _ if word.eq_ignore_ascii_case("dr") => Some(Side::Debit),
+        _ => None,
+    }
+}
+
+/// The side that an amount says: `12.50 CR`, `DR 12.50`. Single letters stand behind it, for `S$` is a currency.
+fn side_of(text: &str) -> Option<Side> {
+    let mut words = text.trim_end().rsplit(|c: char| !c.is_alphabetic());
+    let behind = words.next().and_then(side);
+    behind.or_else(|| words.filter(|word| word.len() > 1).find_map(side))
+}
+
 /// A number as people write it; None for what is none. Signs between groups of digits and a currency before or after are
 /// passed over.
 pub fn parse(text: &str, decimal_sign: char) -> Option<f64> {
+    let side = side_of(text);
     let text = without_currency(text);
     // accountants' (1.234,56) is a loss
     let (text, in_brackets) = match text.strip_prefix('(').and_then(|t| t.strip_suffix(')')) {
@@ -83,7 +111,12 @@ pub fn parse(text: &str, decimal_sign: char) -> Option<f64> {
         return None;
     }
     let value = number::parse(&format!("{sign}{first}{}.{fraction}", rest.concat()))?;
-    Some(if in_brackets { -value } else { value })
+    match side {
+        // which of the two counts is not known
+        Some(_) if in_brackets || !sign.is_empty() => None,
+        Some(Side::Debit) => Some(-value),
+        _ => Some(if in_brackets { -value } else { value }),
+    }
 }
 
 /// The text without what stands before and after the number; a dot behind a letter ends an abbreviation, as in `kr.` and `Rs.`
@@ -142,6 +175,23 @@ mod tests {
             ("EUR (12,50)", ',', Some(-12.5)),
             ("(EUR 12,50)", ',', Some(-12.5)),
             ("($1,234.50) USD", '.', Some(-1234.5)),
+            ("12 CR", '.', Some(12.0)),
+            ("12 DR", '.', Some(-12.0)),
+            ("1,234.56Dr.", '.', Some(-1234.56)),
+            ("cr. 12.50", '.', Some(12.5)),
+            ("DR 12.50", '.', Some(-12.5)),
+            ("\u{20b9} 1,00,000.00 Dr", '.', Some(-100_000.0)),
+            ("12.50 DR EUR", '.', Some(-12.5)),
+            ("1.234,56 EUR S", ',', Some(-1234.56)),
+            ("1.234,56 H", ',', Some(1234.56)),
+            ("S$ 12.50", '.', Some(12.5)),
+            ("12.50 S$", '.', Some(12.5)),
+            ("12,50 Drs", ',', Some(12.5)),
+            ("(12)", '.', Some(-12.0)),
+            ("-12 DR", '.', None),
+            ("(12) CR", '.', None),
+            ("12- DR", '.', None),
+            ("DR", '.', None),
             ("(12,50-)", ',', None),
             ("(-12,50)", ',', None),
             ("-(12,50)", ',', None),

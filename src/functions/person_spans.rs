@@ -50,7 +50,7 @@ struct InOrder {
     /// The place of each key's visitor among all of them in the order of ids, of several the first.
     ranks: Vec<u32>,
     /// Each is one visitor's.
-    tell_visitors: bool,
+    keys_identify_visitors: bool,
 }
 
 /// What stands for the persons in short, and the seed that nobody knows before.
@@ -141,8 +141,8 @@ impl PersonsOfSuite {
     }
 
     /// False where two of the visitors whose rows are shared have one key.
-    pub fn keys_tell_visitors(&self) -> bool {
-        self.in_order().tell_visitors
+    pub fn keys_identify_visitors(&self) -> bool {
+        self.in_order().keys_identify_visitors
     }
 
     /// What stands for a person of these in short: the same as [`Self::hash`] of what it is called.
@@ -173,7 +173,7 @@ impl PersonsOfSuite {
             let visitors = self.visitors.iter().map(|(id, spans)| (columns::visitor_key(id), id.as_str(), spans));
             let mut visitors: Vec<_> = visitors.filter(|(key, ..)| self.shared.contains(*key)).collect();
             visitors.sort_unstable_by_key(|(key, id, _)| (*key, *id));
-            let mut all = InOrder { begins: vec![0], tell_visitors: true, ..InOrder::default() };
+            let mut all = InOrder { begins: vec![0], keys_identify_visitors: true, ..InOrder::default() };
             let mut firsts = vec![];
             for own in visitors.chunk_by(|a, b| a.0 == b.0) {
                 all.keys.push(own[0].0);
@@ -183,7 +183,7 @@ impl PersonsOfSuite {
                         all.spans.extend_from_slice(spans);
                         all.hashes.extend(spans.iter().map(|(_, person)| self.hash_of(*person)));
                     }
-                    _ => all.tell_visitors = false,
+                    _ => all.keys_identify_visitors = false,
                 }
                 all.begins.push(all.spans.len());
             }
@@ -292,7 +292,7 @@ mod tests {
     #[test]
     fn what_was_asked_before_makes_no_difference() {
         let (asked, fresh) = (persons(), persons());
-        assert!(asked.keys_tell_visitors() && asked.hash_of(0) == asked.hash("id:0"));
+        assert!(asked.keys_identify_visitors() && asked.hash_of(0) == asked.hash("id:0"));
         assert_eq!(asked, fresh);
         let mut complete = persons();
         complete.complete();
@@ -361,6 +361,6 @@ mod tests {
         assert_eq!(own.clone().seed(), own.seed());
         assert_ne!((own.hash("id:eve"), own.seed()), (other.hash("id:eve"), other.seed()));
         let alone = PersonsOfSuite::default();
-        assert!(alone.keys_tell_visitors() && alone.shared_in_order().is_empty());
+        assert!(alone.keys_identify_visitors() && alone.shared_in_order().is_empty());
     }
 }

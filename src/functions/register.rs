@@ -28,6 +28,7 @@ pub fn register_all(context: &SessionContext, suite_zone: ZoneOfSuite) {
         super::joined_text::udf(),
         super::list_values::udf(),
         super::local_time::udf(suite_zone),
+        super::only_item::only_item(),
         super::param::udf(),
         super::parse_duration::udf(),
         super::parse_number::udf(),
@@ -46,6 +47,9 @@ pub fn register_all(context: &SessionContext, suite_zone: ZoneOfSuite) {
         if let Ok(function) = context.udf(name) {
             context.register_udf(super::bounded_lists::bounded(function));
         }
+    }
+    if let Ok(function) = context.udf("regexp_replace") {
+        context.register_udf(super::regexp_replace::with_replacements(function));
     }
     for (name, size) in super::bounded_values::BOUNDED {
         if let Ok(function) = context.udf(name) {

@@ -1,5 +1,5 @@
-//! `rounded_to(time, places)`: what a cast to `timestamp(places)`, `time(places)` or `interval(places)` leaves of a time or an interval, and
-//! `down_to(interval, unit)` what one to `interval hour to minute` does.
+//! `rounded_to(time, places)`: what a cast to `timestamp(places)`, `time(places)` or `interval(places)` makes of a time or an interval, and
+//! `down_to(interval, unit)`: what a cast to `interval hour to minute` makes of an interval.
 
 use std::sync::Arc;
 
@@ -112,9 +112,12 @@ fn rounded(rows: &Rows) -> Result<ArrayRef> {
 }
 
 fn each<T: ArrowPrimitiveType>(values: &ArrayRef, round: impl Fn(T::Native) -> Option<T::Native>) -> Result<ArrayRef> {
-    let too_far = || -> DataFusionError {
-        Error::query("there is no such time, rounded").of_fault(StatementFault::TimeRange).into()
+    let message = match values.data_type() {
+        // another time would be a wrong answer that nobody sees
+        DataType::Time64(_) => "the time is rounded to 24:00:00, which is no time of day here",
+        _ => "there is no such time, rounded",
     };
+    let too_far = || -> DataFusionError { Error::query(message).of_fault(StatementFault::TimeRange).into() };
     let rounded: PrimitiveArray<T> = values.as_primitive::<T>().try_unary(|value| round(value).ok_or_else(too_far))?;
     Ok(Arc::new(rounded.with_data_type(values.data_type().clone())))
 }

@@ -35,9 +35,11 @@ static LENGTH_OF: LazyLock<ScalarUDF> = LazyLock::new(|| {
         Ok(Arc::new(lengths.with_data_type(LENGTH)))
     })
 });
+static LONGEST: LazyLock<ScalarUDF> = LazyLock::new(|| extreme("longest_interval", |one, other| one >= other));
+static SHORTEST: LazyLock<ScalarUDF> = LazyLock::new(|| extreme("shortest_interval", |one, other| one <= other));
 
 /// All of them.
-pub(super) fn udfs() -> [ScalarUDF; 6] {
+pub(super) fn udfs() -> [ScalarUDF; 8] {
     let justified = |name: &str, justify: fn(Parts) -> Parts| {
         function_of_one(name, INTERVAL, move |values| {
             let spans = spans(values)?;
@@ -48,6 +50,8 @@ pub(super) fn udfs() -> [ScalarUDF; 6] {
     [
         SPAN.clone(),
         LENGTH_OF.clone(),
+        LONGEST.clone(),
+        SHORTEST.clone(),
         justified("justify_days", Parts::with_months),
         justified("justify_hours", Parts::with_days),
         justified("justify_interval", Parts::with_all),
@@ -63,6 +67,24 @@ pub fn as_interval(difference: Expr) -> Expr {
 /// What an interval is compared by: its nanoseconds, a month being 30 days.
 pub fn interval_length(interval: Expr) -> Expr {
     LENGTH_OF.call(vec![interval])
+}
+
+/// The interval that `greatest` or `least` gives of some.
+pub fn extreme_interval(is_longest: bool, intervals: Vec<Expr>) -> Expr {
+    if is_longest { LONGEST.call(intervals) } else { SHORTEST.call(intervals) }
+}
+
+/// The first of the intervals of a row whose length is before those of all others; NULL where all are.
+fn extreme(name: &str, is_before: fn(i128, i128) -> bool) -> ScalarUDF {
+    let signature = Signature::variadic_any(Volatility::Immutable);
+    function_of(name, signature, INTERVAL, move |rows| {
+        let each = (0..rows.width()).map(|i| spans(rows.array(i))).collect::<Result<Vec<_>>>()?;
+        let of_row = |row: usize| {
+            let present = each.iter().filter(|spans| spans.is_valid(row)).map(|spans| spans.value(row));
+            present.reduce(|one, other| if is_before(length(one), length(other)) { one } else { other })
+        };
+        Ok(Arc::new((0..rows.len).map(of_row).collect::<IntervalMonthDayNanoArray>()))
+    })
 }
 
 /// Intervals, and differences of times as such: days of 24 hours, and the rest.
@@ -83,7 +105,8 @@ pub fn spans(values: &ArrayRef) -> Result<IntervalMonthDayNanoArray> {
     Ok(cast(values, &INTERVAL)?.as_primitive::<IntervalMonthDayNanoType>().clone())
 }
 
-fn length(span: IntervalMonthDayNano) -> i128 {
+/// Nanoseconds, a month being 30 days.
+pub(super) fn length(span: IntervalMonthDayNano) -> i128 {
     (i128::from(span.months) * 30 + i128::from(span.days)) * i128::from(DAY) + i128::from(span.nanoseconds)
 }
 

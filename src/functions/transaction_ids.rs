@@ -1,4 +1,4 @@
-//! `transaction_ids(text)`: the IDs of a hit: separated by commas, 100 bytes in all; what lies beyond is not recorded.
+//! `transaction_ids(text)`: the IDs of a hit: separated by commas, 100 bytes in all; what is beyond is not recorded.
 
 use std::sync::Arc;
 

@@ -18,7 +18,7 @@ mod tests {
     #[test]
     fn amounts_and_what_is_none() {
         let amounts = ["12", "-1.234,50", "99,95 €", "1.234,56-", "1.234,56 -", "(1.234,50)", "EUR (12,50)", "kr 5"];
-        for text in amounts.into_iter().chain(["\u{2212}5", "$ -5"]) {
+        for text in amounts.into_iter().chain(["\u{2212}5", "$ -5", "12 CR", "12,50 DR"]) {
             assert!(is_amount(text, ','), "{text}");
         }
         for text in ["", "-", "5 apples", "Halle 7", "1:00", "2026-10-05", "05.10.2026", "1,2,3", "#1001"] {

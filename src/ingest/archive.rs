@@ -25,7 +25,7 @@ pub fn texts_in(members: &[String], file: &str, is_whole: bool) -> Result<Vec<Te
     if !holds_texts(members) {
         return Ok(vec![]);
     }
-    // a name that cannot be is told below
+    // a name that cannot be is refused below
     let paths: Vec<String> = members.iter().map(|m| path_within(m, file).unwrap_or_else(|_| m.clone())).collect();
     let marks: BTreeSet<String> = paths.iter().filter_map(|path| stem(path, ".fin")).collect();
     let texts = paths.iter().filter(|path| is_text(path)).map(|path| Text {

@@ -10,7 +10,7 @@ pub struct BoundedReader<R> {
     limit: Limit,
 }
 
-/// What is left of a limit; whoever has finished a row renews it.
+/// What is left of a limit; a decoder that has finished a row renews it.
 #[derive(Clone)]
 pub struct Limit {
     bytes: u64,

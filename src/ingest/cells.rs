@@ -24,6 +24,9 @@ use crate::functions::parse_number;
 use crate::time::{self, TimeText, Written, ZoneText};
 use crate::{Error, Result};
 
+/// No time is a longer text.
+const MAX_TIME_BYTES: usize = 200;
+
 /// Unit of a time that is a number.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 pub enum EpochUnit {
@@ -60,8 +63,8 @@ impl RowFaults {
         self.issues.entry(row).or_insert_with(|| RowIssue::new(line, column, reason, text));
     }
 
-    /// Says of the bad rows of which it holds what they look like.
-    pub fn tell(&mut self, what: &str, holds: impl Fn(usize) -> bool) {
+    /// Puts what the bad rows look like, of which it holds, before their reasons.
+    pub fn explain(&mut self, what: &str, holds: impl Fn(usize) -> bool) {
         for (_, issue) in self.issues.iter_mut().filter(|(row, _)| holds(**row)) {
             issue.reason = format!("{what}: {}", issue.reason);
         }
@@ -93,10 +96,10 @@ pub enum Instant {
 /// Why a value has no text.
 const NO_TEXT: &str = "not a text in UTF-8; map bytes with encode(column, 'hex')";
 
-/// So much of a type is told.
+/// So much of a type is shown.
 const MAX_TYPE_BYTES: usize = 80;
 
-/// The years that times may lie in.
+/// The years that times may be in.
 const YEARS: std::ops::RangeInclusive<i32> = 1..=9999;
 
 /// The same in microseconds.
@@ -185,7 +188,7 @@ pub fn numbers(values: &ArrayRef, column: &str, faults: &mut RowFaults) -> Resul
     }
     let floats = cast(values, &DataType::Float64)?;
     let floats = floats.as_primitive::<Float64Type>();
-    // what lies in the place of a NULL may be anything, and is looked at row by row where it is no number
+    // what is in the place of a NULL may be anything, and is looked at row by row where it is no number
     if floats.values().iter().all(|value| value.is_finite()) {
         return Ok(floats.clone());
     }
@@ -300,6 +303,11 @@ fn parse_time(text: &str, unit: Option<EpochUnit>, zone: Tz) -> Result<Instant, 
 /// A time with the name of its zone or month, or by a clock of twelve hours: `2026-09-01 10:00 Europe/Berlin`,
 /// `Tue, 01 Sep 2026 10:00:00 PDT`, `2026/09/01 10:00 PM`. None where the month could be the day.
 fn spelled_time(text: &str, zone: Tz) -> Option<Instant> {
+    if text.len() > MAX_TIME_BYTES {
+        return None;
+    }
+    let text = time::without_zone_name(text);
+    let text = text.as_str();
     let year = text.trim_start().bytes().take_while(u8::is_ascii_digit).count();
     let is_year_first = year == 4 && matches!(text.trim_start().as_bytes().get(year), Some(b'-' | b'/'));
     let mut words = text.split(|c: char| !c.is_ascii_alphabetic());
@@ -631,7 +639,7 @@ mod tests {
         let floats: ArrayRef = Arc::new(Float64Array::from(vec![f64::NAN, 0.0]));
         numbers(&floats, "revenue", &mut faults).unwrap();
         assert_eq!(faults.good(), vec![false, true].into());
-        // what lies in the place of a NULL is nobody's
+        // what is in the place of a NULL is nobody's
         let nulls = NullBuffer::from(vec![false, true]);
         for in_its_place in [f64::NAN, 7.0] {
             let mut faults = RowFaults::new((1..=2).collect());
@@ -658,6 +666,8 @@ mod tests {
         assert!(at("1790000000", None).unwrap_err().contains("time_unit"));
         for (text, expected) in [
             ("Tue, 01 Sep 2026 10:00:00 PDT", "2026-09-01T17:00:00Z"),
+            ("2026-09-01 10:00:03.5 -0700 PDT", "2026-09-01T17:00:03.5Z"),
+            ("Tue Sep 01 2026 10:00:00 GMT+0200 (CEST)", "2026-09-01T08:00:00Z"),
             ("1 Sep 2026 10:00 +0530", "2026-09-01T04:30:00Z"),
             ("Sep 1, 2026 10:00 PM", "2026-09-01T20:00:00Z"),
             ("2026-09-01 10:00:00.5 CEST", "2026-09-01T08:00:00.5Z"),

@@ -21,13 +21,14 @@ use datafusion::sql::parser::DFParserBuilder;
 use datafusion::sql::sqlparser::ast::ExprWithAlias;
 use rejoin_instances::trees::change_parts_down;
 
+use crate::engine::depth;
 use crate::engine::dialect::EngineDialect;
 use crate::error::library_words::{UnfitOperands, without_layers};
 use crate::feed::row_issue::clip;
 use crate::functions::register_all;
 use crate::{Error, Result};
 
-/// So much of an error of SQL is told, which may hold a cell.
+/// So much of an error of SQL is shown, which may hold a cell.
 pub const MAX_SHOWN_BYTES: usize = 160;
 
 /// What a value that no row has is taken for: a text.
@@ -44,7 +45,7 @@ pub struct Computed {
 }
 
 impl Computed {
-    /// Plans an expression over columns, which are told in both forms.
+    /// Plans an expression over columns, which are given in both forms.
     pub fn plan(
         state: &SessionState,
         expression: &Expr,
@@ -157,6 +158,7 @@ fn no_values(columns: &SchemaRef) -> Result<RecordBatch, DataFusionError> {
 
 /// The expression as it is written; `x -> x['price']` is a lambda in it.
 pub fn parsed(text: &str) -> Result<ExprWithAlias, DataFusionError> {
+    depth::check(text)?;
     DFParserBuilder::new(text).with_dialect(&EngineDialect { in_mapping: true }).build()?.parse_into_expr()
 }
 
@@ -188,6 +190,14 @@ mod tests {
     use arrow::datatypes::Float64Type;
 
     use super::*;
+
+    #[test]
+    fn a_chain_that_no_stack_holds_is_refused() {
+        for link in [" = a", " + a", "[1]", "::text", " IS NULL", " OR a", " || a", ".a", " AT TIME ZONE 'UTC'", ":a"] {
+            let refused = parsed(&format!("a{}", link.repeat(100_000))).unwrap_err();
+            assert!(refused.to_string().contains("operators in a row"), "{link}: {refused}");
+        }
+    }
 
     #[test]
     fn what_no_row_has_is_no_value() {

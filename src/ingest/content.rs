@@ -63,7 +63,7 @@ pub fn content_of(file: &InputFile, place: &str, meaning: &str) -> Result<(Conte
     let packed = known_as(hash);
     Ok(match looked {
         Ok((encoding, hash)) => (Content { bytes, identity: known_as(hash), packed: Some(packed) }, Some(encoding)),
-        // whoever reads its rows says what is wrong
+        // the reader of its rows says what is wrong
         Err(_) => (Content { bytes, identity: packed, packed: None }, None),
     })
 }
@@ -71,7 +71,7 @@ pub fn content_of(file: &InputFile, place: &str, meaning: &str) -> Result<(Conte
 /// What the files of a delivery hold, each with its members, hits in the order of the files.
 pub fn identity_of_members<'a>(files: impl Iterator<Item = &'a [Member]>) -> String {
     let (hits, mut lookups): (Vec<&Member>, Vec<&Member>) = files.flatten().partition(|(name, _)| name == HIT_DATA);
-    // which archive a lookup lies in, and where, tells nothing
+    // which archive a lookup is in, and where, tells nothing
     lookups.sort_unstable();
     lookups.dedup();
     let mut all = Xxh3::new();

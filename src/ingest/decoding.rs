@@ -22,11 +22,12 @@ use crate::feed::RowIssue;
 use crate::feed::product_list::Evars;
 use crate::feed::touches::TouchSource;
 use crate::lake::Lake;
+use crate::lake::rough_order::in_rough_order;
 use crate::lake::tables::{HITS, OFFLINE};
 use crate::lake::write::{SortedWriter, Written, discard_uncommitted, sort_context};
 use crate::{Error, Result};
 
-/// Warnings that are told; the others are counted.
+/// Warnings that are shown; the others are counted.
 const FIRST_WARNINGS: usize = 5;
 
 /// What a piece takes on its way: its text, and the rows that come of it, some MiB each.
@@ -62,15 +63,16 @@ pub struct Piece {
 }
 
 impl Piece {
-    /// Lets go of what columns have in reserve from their making: many batches wait for their sort.
-    fn without_reserve(self) -> Result<Self> {
-        let shrunk = |batch: RecordBatch| {
-            let (schema, mut columns, rows) = batch.into_parts();
+    /// As its rows are kept until they are sorted: in a rough order, and without the memory that columns have in reserve from their
+    /// making, for many batches wait.
+    fn ready_to_sort(self) -> Result<Self> {
+        let kept = |batch: RecordBatch| {
+            let (schema, mut columns, rows) = in_rough_order(&batch)?.unwrap_or(batch).into_parts();
             columns.iter_mut().for_each(|column| column.shrink_to_fit());
             let options = RecordBatchOptions::new().with_row_count(Some(rows));
-            RecordBatch::try_new_with_options(schema, columns, &options)
+            Ok::<_, Error>(RecordBatch::try_new_with_options(schema, columns, &options)?)
         };
-        let (hits, offline) = (self.hits.map(shrunk).transpose()?, self.offline.map(shrunk).transpose()?);
+        let (hits, offline) = (self.hits.map(kept).transpose()?, self.offline.map(kept).transpose()?);
         Ok(Self { hits, offline, ..self })
     }
 }
@@ -79,16 +81,22 @@ impl Piece {
 pub struct PieceSender {
     pieces: mpsc::Sender<JoinHandle<Result<Piece>>>,
     runtime: Handle,
+    /// True where rows are written; else they are shown, in the order that they have.
+    writes: bool,
 }
 
 impl PieceSender {
     /// Has a piece decoded on another thread; pieces are taken in the order in which they were sent. Waits while all
-    /// threads are busy. Fails when the writers have stopped, whose error is then told.
+    /// threads are busy. Fails when the writers have stopped, whose error is then returned.
     pub fn send(&self, decode: impl FnOnce() -> Result<Piece> + Send + 'static) -> Result<()> {
         // the place comes before the work, which bounds the pieces that are in memory
         let place = self.runtime.block_on(self.pieces.reserve());
         let place = place.map_err(|_| Error::bug("the writers stopped before their input ended"))?;
-        place.send(self.runtime.spawn_blocking(move || decode()?.without_reserve()));
+        let writes = self.writes;
+        place.send(self.runtime.spawn_blocking(move || {
+            let piece = decode()?;
+            if writes { piece.ready_to_sort() } else { Ok(piece) }
+        }));
         Ok(())
     }
 }
@@ -156,7 +164,8 @@ pub async fn decode_input(
     // they have as much memory as what is sorted has
     let at_once = runtime.metrics().num_workers().min(destination.memory_bytes / PIECE_BYTES).max(1);
     let (pieces, mut receiver) = mpsc::channel(at_once);
-    let reader = tokio::task::spawn_blocking(move || read(&PieceSender { pieces, runtime }));
+    let writes = destination.write;
+    let reader = tokio::task::spawn_blocking(move || read(&PieceSender { pieces, runtime, writes }));
     let mut sink = Sink::new(&destination)?;
     let pushed = async {
         while let Some(decoding) = receiver.recv().await {

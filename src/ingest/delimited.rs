@@ -9,13 +9,16 @@ use crate::feed::text::Encoding;
 use crate::{Error, Result};
 
 /// Signs that separate fields in practice, the likeliest first.
-const DELIMITERS: [u8; 4] = *b",;\t|";
+pub const DELIMITERS: [u8; 4] = *b",;\t|";
 
 const IMAGE: &str = "an image, which has no rows";
 const WORKBOOK: &str = "a workbook of a spreadsheet; save the sheet as CSV";
 const ARCHIVE: &str = "an archive; unpack it";
 const PAGE: &str =
     "a page (HTML or XML), also where its name ends in .xls; open it in a spreadsheet and save it as CSV";
+
+/// No file has more lines before the one of names.
+const MAX_SKIPPED: i64 = 1000;
 
 /// How files of other kinds begin, read as text, and what to do with them.
 const BEGINNINGS: [(&str, &str); 21] = [
@@ -65,6 +68,9 @@ pub struct Delimited {
     pub delimiter: Option<u8>,
     /// The names of the columns of a file without a header line.
     pub columns: Option<Vec<String>>,
+    /// So many lines stand before the one of names, or before the rows where there is none.
+    #[serde(skip_serializing_if = "is_zero")]
+    pub skip: usize,
     /// The sign around fields, `"` by default; `Some(None)` for none.
     pub quote: Option<Option<u8>>,
     /// What stands before a quote that does not end its field, besides another quote.
@@ -105,13 +111,21 @@ impl Delimited {
         };
         let mut one = |key| table.remove(key).map(|value: Value| sign(key, &value)).transpose();
         let (delimiter, escape, comment) = (one("delimiter")?, one("escape")?, one("comment")?);
+        let skip = match table.remove("skip") {
+            None => 0,
+            Some(Value::Integer(lines @ 0..=MAX_SKIPPED)) => lines as usize,
+            Some(other) => {
+                let advice = format!("give the number of lines before the names, at most {MAX_SKIPPED}");
+                return Err(wrong(format!("skip = {other}; {advice}")));
+            }
+        };
         let encoding = match table.remove("encoding") {
             None => None,
             Some(Value::String(name)) => Some(encoding(&name)?),
             Some(other) => return Err(wrong(format!("encoding is a {}; give its name as text", other.type_str()))),
         };
         let null_values = self::names(table, "null_values")?.unwrap_or_default();
-        Ok(Self { delimiter, columns, quote, escape, comment, encoding, null_values })
+        Ok(Self { delimiter, columns, skip, quote, escape, comment, encoding, null_values })
     }
 
     /// True where nothing is said.
@@ -187,6 +201,10 @@ fn encoding(name: &str) -> Result<Encoding> {
     })
 }
 
+fn is_zero(lines: &usize) -> bool {
+    *lines == 0
+}
+
 fn encoding_name<S: serde::Serializer>(encoding: &Option<Encoding>, serializer: S) -> Result<S::Ok, S::Error> {
     encoding.map(|encoding| format!("{encoding:?}")).serialize(serializer)
 }
@@ -224,6 +242,8 @@ mod tests {
             ("encoding = 'utf8'", "did you mean utf-8?"),
             ("comment = '\\n'", "one sign"),
             ("null_values = 'x'", "list"),
+            ("skip = -1", "the number of lines"),
+            ("skip = '1'", "the number of lines"),
         ] {
             let error = of(text).unwrap_err().to_string();
             assert!(error.contains(reason), "{text}: {error}");

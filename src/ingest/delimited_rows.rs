@@ -29,8 +29,15 @@ const MAX_CELL_LINES: usize = 1000;
 const LEFT_OPEN: &str = "a quote is left open, so that what follows would be one cell; close it, or say quote = \"\" \
                          in the mapping where there are none";
 
-/// So many bytes of cells make a batch, however few the rows.
+/// So many bytes of cells make a batch, however few the rows. A cell takes some where it is empty, too.
 const BATCH_BYTES: usize = 32 << 20;
+const CELL_BYTES: usize = size_of::<i32>();
+
+/// A line of more names is none.
+const MAX_COLUMNS: usize = 100_000;
+
+/// There is room for so many cells in a new batch, before it grows.
+const ROOM_CELLS: usize = 1 << 20;
 
 /// A delimited text whose columns are known.
 #[derive(Debug)]
@@ -219,6 +226,9 @@ impl DelimitedFile {
             records.next()?;
             first = records.next()?;
         }
+        for _ in 0..file.delimited.skip {
+            first = records.next()?;
+        }
         let used = file.used();
         let shown = match &first {
             Next::LeftOpen(_, text) => text.clone(),
@@ -254,6 +264,9 @@ impl DelimitedFile {
                 return Err(Error::refused("empty; a delimited file begins with a line of column names"));
             }
         };
+        if file.names.len() > MAX_COLUMNS {
+            return Err(Error::refused(format!("line 1: more than {MAX_COLUMNS} columns; has the file line ends?")));
+        }
         if file.delimited.columns.is_none() {
             file.unnamed = records.record.len() - file.names.len();
         }
@@ -318,7 +331,7 @@ impl DelimitedFile {
                 let cell = record.get(*column).filter(|cell| !self.delimited.is_null(cell.as_bytes()));
                 builder.append_option(cell);
             }
-            batch.bytes += record.as_slice().len();
+            batch.bytes += record.as_slice().len() + columns.len() * CELL_BYTES;
             batch.lines.push(line);
         } else {
             let used = char::from(self.used());
@@ -345,7 +358,7 @@ impl DelimitedFile {
         if self.says_delimiter {
             records.next()?;
         }
-        if self.delimited.columns.is_none() {
+        for _ in 0..self.delimited.skip + usize::from(self.delimited.columns.is_none()) {
             records.next()?;
         }
         Ok(records)
@@ -401,7 +414,8 @@ struct Batch {
 
 impl Batch {
     fn new(columns: usize) -> Self {
-        let cells = (0..columns).map(|_| StringBuilder::new()).collect();
+        let room = (ROOM_CELLS / columns.max(1)).min(1024);
+        let cells = (0..columns).map(|_| StringBuilder::with_capacity(room, room)).collect();
         Self { cells, lines: vec![], bytes: 0, issues: vec![] }
     }
 
@@ -506,6 +520,31 @@ mod tests {
         }
         let error = DelimitedFile::look(|| Ok(&b"a,\"b\n1,2\n"[..]), plain, b',').unwrap_err().to_string();
         assert!(error.contains("line 1: a quote is left open"), "{error}");
+    }
+
+    #[test]
+    fn a_line_of_too_many_names() {
+        let line = |count: usize| (0..count).map(|n| format!("c{n}")).collect::<Vec<_>>().join(",");
+        let look = |text: &str| DelimitedFile::look(|| Ok(text.as_bytes()), Delimited::default(), b',');
+        assert_eq!(look(&line(MAX_COLUMNS)).unwrap().names.len(), MAX_COLUMNS);
+        let error = look(&line(MAX_COLUMNS + 1)).unwrap_err().to_string();
+        assert!(error.contains("more than 100000 columns"), "{error}");
+    }
+
+    /// Rows of many cells are few in a batch, also where nothing is in them.
+    #[test]
+    fn empty_cells_take_room() {
+        let columns: Vec<usize> = (0..20_000).collect();
+        let names: Vec<String> = columns.iter().map(|n| format!("c{n}")).collect();
+        let text = format!("{}\n{}", names.join(","), format!("x{}\n", ",".repeat(19_999)).repeat(450));
+        let file = DelimitedFile::look(|| Ok(text.as_bytes()), Delimited::default(), b',').unwrap();
+        let mut rows = vec![];
+        file.read(text.as_bytes(), &columns, &file.schema(), &mut |some| {
+            rows.push(some.batch.num_rows());
+            Ok(ControlFlow::Continue(()))
+        })
+        .unwrap();
+        assert!(rows.len() > 1 && rows.iter().sum::<usize>() == 450, "{rows:?}");
     }
 
     #[test]

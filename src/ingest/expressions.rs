@@ -15,7 +15,7 @@ use datafusion::common::tree_node::{Transformed, TreeNodeRecursion};
 use datafusion::common::{Column, DFSchema, DataFusionError, SchemaError};
 use datafusion::logical_expr::{Expr, ExprSchemable, cast};
 use datafusion::sql::sqlparser::ast::{
-    AccessExpr, Expr as SqlExpr, Function, FunctionArg, FunctionArgExpr, FunctionArguments, Subscript,
+    AccessExpr, BinaryOperator, Expr as SqlExpr, Function, FunctionArg, FunctionArgExpr, FunctionArguments, Subscript,
     Value as SqlValue, Visitor,
 };
 use rejoin_instances::syntax::walk;
@@ -118,6 +118,10 @@ impl Expressions {
                 if place == Meaning::Visit { vec![typed(raw, file)?] } else { vec![raw] }
             } else {
                 let sql = parsed(text).map_err(|e| at(unknown(&e, file)))?;
+                if matches!(sql.expr, SqlExpr::Lambda(_)) {
+                    let advice = "json_get_json(column, 'key') looks into JSON, and column ->> 'key' gives its text";
+                    return Err(at(Error::refused(format!("-> is a lambda here, and no value; {advice}"))));
+                }
                 if let Some(what) = beyond_one_row(&sql) {
                     return Err(at(Error::refused(format!(
                         "{what} looks at many rows, and a mapped value at its own row"
@@ -277,8 +281,11 @@ pub fn wanted(mapping: &Mapping) -> Wanted {
     for (_, _, text) in values(mapping) {
         // what is exactly a column's name is that column
         wanted.add_if_there(text);
-        let Paths { paths, lists, elements, .. } = paths(text);
+        let Paths { paths, lists, elements, json, .. } = paths(text);
         paths.iter().for_each(|path| wanted.add(path.iter().map(String::as_str)));
+        for whole in json.iter().filter(|whole| is_whole(whole)) {
+            wanted.add_json(whole.iter().map(String::as_str));
+        }
         for list in lists.iter().filter(|list| is_whole(list)) {
             wanted.add_list(list.iter().map(String::as_str));
         }
@@ -350,6 +357,8 @@ struct Paths {
     paths: Vec<Vec<String>>,
     /// Those that are taken for lists: an element is named by its number, or a function of lists has them.
     lists: Vec<Vec<String>>,
+    /// Those that functions and operators of JSON look into.
+    json: Vec<Vec<String>>,
     /// Lists of records, each with the way to a part of one.
     elements: Vec<(Vec<String>, Vec<String>)>,
     /// Roots that are part of a path.
@@ -403,6 +412,7 @@ impl Visitor for Paths {
             }
             SqlExpr::Lambda(lambda) => self.parameters.extend(lambda.params.iter().map(|p| p.name.value.clone())),
             SqlExpr::Function(call) => self.call(call),
+            SqlExpr::BinaryOp { left, op, .. } if looks_into_json(op) => self.add_json(left),
             _ => {}
         }
         ControlFlow::Continue(())
@@ -418,9 +428,19 @@ impl Paths {
         }
     }
 
+    fn add_json(&mut self, json: &SqlExpr) {
+        let path = Some(json).filter(|json| !matches!(json, SqlExpr::Function(_))).and_then(list_of);
+        self.json.extend(path.filter(|path| !self.parameters.contains(&path[0])));
+    }
+
     /// What a function has is a list, where it takes nothing else.
     fn call(&mut self, call: &Function) {
         let arguments = arguments(call);
+        if takes_json(call)
+            && let Some(json) = arguments.first()
+        {
+            self.add_json(json);
+        }
         let lists = arguments.iter().take(lists_among(call)).filter_map(|argument| list_of(argument));
         let lists: Vec<Vec<String>> = lists.filter(|list| !self.parameters.contains(&list[0])).collect();
         let Some(list) = lists.first() else { return };
@@ -437,6 +457,25 @@ impl Paths {
         }
         self.lists.extend(lists);
     }
+}
+
+/// True for functions that look into JSON in a text.
+fn takes_json(call: &Function) -> bool {
+    let name = call.name.to_string().to_lowercase();
+    let rest = name.strip_prefix("jsonb_").or_else(|| name.strip_prefix("json_"));
+    let looks = ["get", "as_text", "contains", "length", "array_length", "object_keys", "extract_path"];
+    rest.is_some_and(|rest| looks.iter().any(|look| rest.starts_with(look)))
+}
+
+fn looks_into_json(op: &BinaryOperator) -> bool {
+    matches!(
+        op,
+        BinaryOperator::Arrow
+            | BinaryOperator::LongArrow
+            | BinaryOperator::HashArrow
+            | BinaryOperator::HashLongArrow
+            | BinaryOperator::Question
+    )
 }
 
 /// How many of the first arguments of a function are lists.

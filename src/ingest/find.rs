@@ -1,4 +1,4 @@
-//! What lies under the paths that a user gives: complete deliveries, data source files, files for a mapping, and what
+//! What is under the paths that a user gives: complete deliveries, data source files, files for a mapping, and what
 //! is not complete yet.
 //!
 //! In: files and folders. Out: [`FoundInputs`], in alphanumeric order of the names, each input once. What a file is follows from
@@ -223,7 +223,7 @@ impl<'a> Finder<'a> {
         }
     }
 
-    /// Takes what lies in a searched folder.
+    /// Takes what is in a searched folder.
     fn enter(&mut self, root: &'a Root<'a>, path: &Path, depth: usize) {
         match fs::metadata(path) {
             Ok(metadata) if metadata.is_dir() => self.search(root, path, depth + 1),

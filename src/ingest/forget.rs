@@ -1,16 +1,15 @@
-//! Rows are forgotten: those of visitors, of a person (`person`), or those before a month. Erasure and retention, by one way.
+//! Forgets rows: those of visitors, of a person (`person`), or those before a month. Erasure and retention use the same code.
 //!
-//! In: visitor ids, a person, or a month. Out: how many rows left which table. A visitor's rows are the hits, the offline records
-//! that were integrated for the visitor or bear a transaction ID of the visitor's, what came of both (`integrated`,
-//! `snapshots`), rejected rows whose text names the id, and rules of persons that name it. A person's are these of the hits that
-//! bear an ID of the person; of one who has no ID, of all of the person's hits. The next rebuild restates what hung on them.
+//! In: visitor ids, a person, or a month. Out: how many rows were removed from which table. A visitor's rows are the hits, the offline
+//! records that were integrated for the visitor or have a transaction ID of the visitor's, the rows derived from both (`integrated`,
+//! `snapshots`), rejected rows whose text has the id, and rules of persons that name it. A person's rows are these of the hits with an
+//! ID of the person; for a person without an ID, of all of the person's hits. The next rebuild recomputes what depended on them.
 //!
-//! One commit a table, in an order in which an interrupted run can be run again: first the file log is told how many rows
-//! of each load stay, so that `ingest` of the same file finds it unchanged and does not bring the rows back; then go the
-//! offline records and the hits; then the tables by which offline records are found; last the rules, by which a person is found. What
-//! rebuilds keep of customer IDs goes when no such hit is left.
-//! Rows that another writer brings meanwhile are looked for until there are none. Former versions hold the rows until `vacuum`
-//! deletes their files.
+//! There is one commit a table, in an order in which an interrupted run can be run again. First the file log gets how many rows of each
+//! load stay, so that `ingest` finds the same file unchanged and does not bring the rows back. Then the offline records and the hits are
+//! removed; then the rows of the tables by which offline records are found; last the rules, by which a person is found. What rebuilds
+//! keep of customer IDs is removed when no hit with them is left. Rows that another writer brings meanwhile are looked for until there
+//! are none. Former versions hold the rows until `vacuum` deletes their files.
 
 mod person;
 
@@ -440,7 +439,7 @@ async fn lower(lake: &Lake, removed: impl Iterator<Item = &RowsToRemove>) -> Res
         let mut incomplete = vec![];
         for (key, live, rest) in &staying {
             match entries.iter_mut().find(|e| e.status == "loaded" && Key::of(e) == *key) {
-                // the second: an interrupted run has told the log already
+                // the second: an interrupted run has changed the log already
                 Some(entry) if entry.rows == *live || entry.rows == *rest => entry.rows = *rest,
                 _ => incomplete.push(key.file.clone()),
             }

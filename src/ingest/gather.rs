@@ -75,7 +75,7 @@ pub async fn gather(
             Some(remote) => (remote.url_of(&input.path), remote.marks(&input)),
             None => (input.path.to_string_lossy().into_owned(), input.marks()),
         };
-        // one object may lie under two prefixes
+        // one object may be under two prefixes
         if seen.insert(id.clone()) && !former.holds(settings, &id, &marks) {
             gathered.offers.push(Offer { input, id, marks, remote });
         }

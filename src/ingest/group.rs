@@ -39,7 +39,7 @@ pub(super) struct PendingInput {
     pub bytes_read: u64,
 }
 
-/// What is told of the rows of an input, whatever becomes of it.
+/// What is reported of the rows of an input, whatever becomes of it.
 #[derive(Default)]
 pub(super) struct Findings {
     pub rejects: Vec<RowIssue>,
@@ -172,7 +172,7 @@ impl WrittenGroup {
         let committed = async {
             let (lake, files) = (lake.clone(), files?);
             progress(Progress::Committing);
-            // beside the reading of the next input; ends with whoever waits here
+            // beside the reading of the next input; ends when nobody waits here
             let mut commit = JoinSet::new();
             commit.spawn(async move { load::commit(&lake, loads, files, lookups).await });
             let done = commit.join_next().await.ok_or_else(|| Error::bug("a commit was begun and is not there"))?;

@@ -5,12 +5,15 @@
 //! values (`param(event_params, 'page_title')`) are looked at like columns, and so are keys of objects that a text holds
 //! as JSON (`json_get(properties, 'url')`). Where only the elements of a list have a time, each of them is a row.
 //!
+//! * `layout`: how a delimited text is written; `snowplow`: where it has no names, and they are known.
 //! * `column`: what a column holds. `written`: how days and clocks are written. `words`: whole names; `headings`: what the
 //!   words of others say. `free_columns`: how a column is found by both. `times`: when rows happened.
 
 mod column;
 mod free_columns;
 mod headings;
+mod layout;
+mod snowplow;
 mod times;
 mod words;
 mod written;
@@ -24,18 +27,22 @@ use std::sync::Arc;
 use arrow::array::RecordBatch;
 use arrow::datatypes::{DataType, Fields};
 
-use self::column::{Column, elements, field_named, is_one_of, number_of, plain, printable, quoted, record_of};
+use self::column::{
+    Column, elements, field_named, is_one_of, names_of_heading, number_of, plain, printable, quoted, record_of,
+};
 use self::free_columns::{By, Fit, FreeColumns};
 use self::headings::{
-    AMOUNT, CUSTOMER_EMAIL, CUSTOMER_NUMBER, OWN_NUMBER, PRODUCT_NUMBER, QUANTITY, TRANSACTION_NUMBER, Word, name_of,
-    words,
+    AMOUNT, CARD_NUMBER, CUSTOMER_EMAIL, CUSTOMER_NUMBER, OWN_NUMBER, PRODUCT_NUMBER, QUANTITY, TRANSACTION_NUMBER,
+    Word, words,
 };
 use self::times::Zone;
 use self::words::{
-    CURRENCY, CUSTOMER, DIMENSIONS, EMAIL, EVENT, LINE_CATEGORY, LINE_PRICE, LINE_PRODUCT, LINE_QUANTITY, LINES,
-    METRICS, ORDER, OWN_ID, PAGE_VIEW, TIME, TRANSACTION, VISIT, VISITOR,
+    CURRENCY, CUSTOMER, DEVICE, DIMENSIONS, EMAIL, EVENT, IN_CENTS, LINE_CATEGORY, LINE_HEADING, LINE_PRICE,
+    LINE_PRODUCT, LINE_QUANTITY, LINES, METRICS, NAME, OBJECT, ORDER, OWN_ID, PAGE_VIEW, PERSON, STATE, TIME, TITLE,
+    TRANSACTION, VISIT, VISITOR,
 };
 use super::cells::time_in;
+use super::delimited::Delimited;
 use super::input_file::InputFile;
 use super::mapped_file::{Format, MappedFile, Reading};
 use super::mapping::Mapping;
@@ -52,6 +59,9 @@ const MAX_DEPTH: usize = 4;
 /// Currencies that are shown, and so much of each.
 const MAX_CURRENCIES: usize = 5;
 const MAX_CURRENCY_BYTES: usize = 20;
+/// So much of a name is shown in a comment.
+const MAX_SHOWN_NAME_BYTES: usize = 160;
+
 /// Guesses a mapping and says it as text.
 pub fn guess(path: &Path) -> Result<String> {
     let name = file_name(path);
@@ -64,25 +74,42 @@ pub fn guess(path: &Path) -> Result<String> {
     }
     let format = Format::of(&name.to_lowercase()).unwrap_or(Format::Csv);
     let input = InputFile::alone(path);
-    let mut reading = Reading::everything(format);
-    let mut file = MappedFile::open(input.clone(), reading.clone()).map_err(|e| e.at(&name))?;
-    let likely = file.likely_delimiter();
-    if let Some(sign) = likely {
-        reading.delimited.delimiter = Some(if sign == "\\t" { b'\t' } else { sign.as_bytes()[0] });
-        file = MappedFile::open(input, reading).map_err(|e| e.at(&name))?;
-    }
+    let is_delimited = format == Format::Csv;
+    let preamble = is_delimited.then(|| layout::preamble(&input)).flatten();
+    let mut delimited = preamble.unwrap_or_default();
+    let open = |delimited: &Delimited| {
+        let reading = Reading { delimited: delimited.clone(), ..Reading::everything(format) };
+        MappedFile::open(input.clone(), reading).map_err(|e| e.at(&name))
+    };
+    let opened = open(&delimited);
+    let enriched = if is_delimited && may_lack_names(&opened) { snowplow::open(&input) } else { None };
+    let (file, written, first) = match enriched {
+        Some((file, written)) => {
+            let first = first_rows(&file)?;
+            (file, written, first)
+        }
+        None => {
+            let mut file = opened?;
+            if let Some(sign) = file.likely_delimiter() {
+                delimited.delimiter = Some(if sign == "\\t" { b'\t' } else { sign.as_bytes()[0] });
+                file = open(&delimited)?;
+            }
+            let mut first = first_rows(&file)?;
+            delimited.null_values = first.as_ref().filter(|_| is_delimited).map_or_else(Vec::new, layout::nothing_in);
+            if !delimited.null_values.is_empty() {
+                file = open(&delimited)?;
+                first = first_rows(&file)?;
+            }
+            (file, layout::settings(&delimited), first)
+        }
+    };
     let all: Vec<usize> = (0..file.schema.fields().len()).collect();
-    let mut first: Option<RecordBatch> = None;
-    file.read(&all, Arc::default(), &mut |rows| {
-        first = Some(without_totals(rows.batch));
-        Ok(ControlFlow::Break(()))
-    })?;
     let column = |index: usize| {
         let field = file.schema.field(index);
         Column {
             name: field.name().clone(),
             value: field.name().clone(),
-            plain: vec![plain(name_of(field.name()))],
+            plain: names_of_heading(field.name()),
             words: words(field.name()),
             data_type: file.numbers[index].clone().unwrap_or_else(|| field.data_type().clone()),
             values: first.as_ref().map(|batch| batch.column(index).clone()),
@@ -97,8 +124,7 @@ pub fn guess(path: &Path) -> Result<String> {
     if name.to_lowercase().ends_with(".txt") && parse_headers(&headers, &name, None).is_ok() {
         return Err(Error::usage(format!("{name}: a data source file needs no mapping; see `rejoin help sources`")));
     }
-    let delimiter = likely.map(|sign| format!("delimiter = {}", quoted(sign)));
-    let settings = files_of(&name).into_iter().chain(delimiter).collect();
+    let settings = files_of(&name).into_iter().chain(written).collect();
     let unnest = take_apart(&mut columns);
     let mut parts = vec![];
     for column in &columns {
@@ -116,6 +142,30 @@ pub fn guess(path: &Path) -> Result<String> {
     // what is written here must be read by who reads mappings
     Mapping::parse(&text).map_err(|e| Error::bug(format!("the guessed mapping is none: {e}")))?;
     Ok(text)
+}
+
+/// True for a file that cannot be read by the names in its first line, or whose names look like a row, or like one with tabs.
+fn may_lack_names(opened: &Result<MappedFile>) -> bool {
+    let Ok(file) = opened else { return true };
+    let is_time = |name: &str| time_in(name).is_some();
+    file.likely_delimiter() == Some("\\t") || file.schema.fields().iter().any(|field| is_time(field.name()))
+}
+
+/// The first rows of a file, where there are some.
+fn first_rows(file: &MappedFile) -> Result<Option<RecordBatch>> {
+    let all: Vec<usize> = (0..file.schema.fields().len()).collect();
+    let mut first = None;
+    file.read(&all, Arc::default(), &mut |rows| {
+        first = Some(without_totals(rows.batch));
+        Ok(ControlFlow::Break(()))
+    })?;
+    Ok(first)
+}
+
+/// A line of a mapping.
+fn setting(key: &str, value: &str, comment: &str) -> String {
+    let comment = if comment.is_empty() { String::new() } else { format!("   # {comment}") };
+    format!("{key} = {}{comment}\n", quoted(value))
 }
 
 /// Rows without a last one that only adds up those before it.
@@ -160,17 +210,25 @@ impl Guess<'_> {
         let columns = &mut self.columns;
         let any: Fit<'_> = &|_| true;
         let visitor = columns.named(VISITOR);
+        // a tracker that calls a visitor by another name once he logged in tells the device as well
+        let is_known_by_login = visitor.is_some_and(|column| column.is_named(PERSON));
+        let device = if is_known_by_login { columns.named(DEVICE) } else { None };
         let when = times::when(columns);
         let visit = columns.named(VISIT);
         let is_number: Fit<'_> = &|column| !(column.shows_clock() || column.is_time() || column.has_days());
         // beside a visitor it may be the id of another order, such as the last one
         let number = if visitor.is_none() { TRANSACTION_NUMBER.or_longer() } else { TRANSACTION_NUMBER };
-        let transaction = columns.first(&[By::Names(TRANSACTION, any), By::Words(&number, is_number)]);
+        let is_of_line = |column: &Column| column.plain.iter().any(|name| name.starts_with(LINE_HEADING));
+        let has_lines = columns.all().iter().any(is_of_line);
+        let is_of_order: Fit<'_> = &|_| has_lines;
+        let transaction =
+            columns.first(&[By::Names(TRANSACTION, any), By::Names(NAME, is_of_order), By::Words(&number, is_number)]);
         let customer = columns.first(&[
             By::Names(CUSTOMER, any),
             By::Words(&CUSTOMER_NUMBER, is_number),
             By::Names(EMAIL, any),
             By::Words(&CUSTOMER_EMAIL, is_number),
+            By::Words(&CARD_NUMBER, &Column::may_be_customer_card),
         ]);
         let transaction = match (transaction, customer) {
             (None, None) => columns.first(&[By::Names(OWN_ID, any), By::Words(&OWN_NUMBER, is_number)]),
@@ -184,10 +242,7 @@ impl Guess<'_> {
         let online = visitor.is_some() || has_pages || customer.is_none() && transaction.is_none();
         let mut text =
             format!("# A first mapping for {}: look it through, then `rejoin ingest --validate`.\n", printable(file));
-        let mut line = |key: &str, value: &str, comment: &str| {
-            let comment = if comment.is_empty() { String::new() } else { format!("   # {comment}") };
-            let _ = writeln!(text, "{key} = {}{comment}", quoted(value));
-        };
+        let mut line = |key: &str, value: &str, comment: &str| text += &setting(key, value, comment);
         match (online, is_known) {
             (true, true) => line("kind", "online", ""),
             (true, false) => line("kind", "online", "a guess; \"offline\", with a source, if it happened elsewhere"),
@@ -199,7 +254,13 @@ impl Guess<'_> {
         let first = columns.all().first().map_or("", |column| column.name.as_str());
         if online {
             match (visitor, customer) {
-                (Some(column), _) => line("visitor_id", &column.value, ""),
+                (Some(column), _) => match device {
+                    Some(device) => {
+                        let either = format!("coalesce({}, {})", device.sql(), column.sql());
+                        line("visitor_id", &either, "the device, which stays the same when somebody logs in");
+                    }
+                    None => line("visitor_id", &column.value, ""),
+                },
                 (None, Some(column)) => {
                     line("visitor_id", &column.value, "no column looks like a visitor's id: is it this one?")
                 }
@@ -225,17 +286,20 @@ impl Guess<'_> {
         }
         // what is not used is known in the end
         let place_of_notes = text.len();
-        let mut line = |key: &str, value: &str| {
-            let _ = writeln!(text, "{key} = {}", quoted(value));
-        };
+        let mut line = |key: &str, value: &str, comment: &str| text += &setting(key, value, comment);
         if let Some(column) = visit.filter(|_| online) {
-            line("visit", &column.value);
+            line("visit", &column.value, "");
         }
         if let Some(id) = &transaction_id {
-            line("transaction_id", id);
+            let is_name = transaction.is_some_and(|column| column.is_named(NAME));
+            line("transaction_id", id, if is_name { "the name of an order: is it what hits bear?" } else { "" });
         }
         if let Some(column) = customer.filter(|_| visitor.is_some() || !online) {
-            line("customer_id", &column.value);
+            let question = match CARD_NUMBER.rank(&column.words) {
+                Some(_) => "is it the number of a customer's card, and not of a payment's?",
+                None => "",
+            };
+            line("customer_id", &column.value, question);
         }
         for setting in settings {
             let _ = writeln!(text, "{setting}");
@@ -247,6 +311,7 @@ impl Guess<'_> {
         for (ours, names) in DIMENSIONS.iter().filter(|(ours, _)| !of_lines(ours)) {
             let is_fit: Fit<'_> = if *ours == "page_url" { is_page } else { any };
             let found = match *ours {
+                "page_name" if online => self.columns.first(&[By::Names(names, any), By::Names(TITLE, any)]),
                 "product" => self.columns.first(&[By::Names(names, any), By::Words(&PRODUCT_NUMBER, is_number)]),
                 _ => self.columns.first(&[By::Names(names, is_fit)]),
             };
@@ -257,6 +322,8 @@ impl Guess<'_> {
         text += "\n[metrics]\n";
         let (mut metrics, mut has_orders) = (0, false);
         let sign = self.sign();
+        let is_order = self.event(ORDER).filter(|_| online);
+        let in_cents = self.columns.all().iter().any(|column| column.says_one_of(OBJECT, IN_CENTS));
         let is_amount: Fit<'_> = &|column| column.amount(sign).is_some();
         for (ours, names) in METRICS {
             let by_words = match *ours {
@@ -266,11 +333,24 @@ impl Guess<'_> {
             };
             let ways: Vec<By<'_>> = [By::Names(names, is_amount)].into_iter().chain(by_words).collect();
             let Some(column) = self.columns.first(&ways) else { continue };
-            let Some((value, question)) = column.amount(sign) else { continue };
-            let question = if question.is_empty() { String::new() } else { format!("   # {question}") };
-            let _ = writeln!(text, "{ours} = {}{question}", quoted(&value));
+            let Some((mut value, mut question)) = column.amount(sign) else { continue };
+            if in_cents && *ours == "revenue" && value == column.value {
+                value = format!("{} / 100.0", column.sql());
+                question = "cents; a few currencies have none";
+            }
+            // carts and goals have amounts as well
+            let is_of_orders = column.plain.iter().any(|name| name.contains("purchase"));
+            let is_bare = value == column.value && !is_of_orders;
+            if let Some(is_order) = is_order.as_ref().filter(|_| is_bare && matches!(*ours, "revenue" | "units")) {
+                value = format!("CASE WHEN {is_order} THEN {} END", column.sql());
+            }
+            text += &setting(ours, &value, question);
             metrics += 1;
             has_orders |= *ours == "orders";
+            if *ours == "revenue" {
+                text += &self.signed(column, &value).unwrap_or_default();
+                text += &self.lost(column, &value).unwrap_or_default();
+            }
             if let Some(several) = self.currencies(column).filter(|_| *ours == "revenue") {
                 let _ = writeln!(text, "# These amounts are in several currencies ({several}), and would be added up");
                 text += "# all the same; see [currency] in `rejoin help mapping`.\n";
@@ -283,7 +363,7 @@ impl Guess<'_> {
             let _ = writeln!(text, "page_views = {}", quoted(&format!("CASE WHEN {is_page_view} THEN 1 ELSE 0 END")));
         }
         let has_id = || transaction.map(|column| format!("{} IS NOT NULL", column.sql()));
-        if let Some(is_order) = self.event(ORDER).or_else(has_id).filter(|_| online && !has_orders) {
+        if let Some(is_order) = is_order.or_else(has_id).filter(|_| online && !has_orders) {
             let _ = writeln!(text, "orders = {}", quoted(&format!("CASE WHEN {is_order} THEN 1 END")));
         }
         text += &products.unwrap_or_default();
@@ -297,6 +377,31 @@ impl Guess<'_> {
         let notes = notes.iter().cloned().chain(of_time).chain(unused).map(|note| format!("# {note}\n"));
         text.insert_str(place_of_notes, &notes.collect::<String>());
         text
+    }
+
+    /// What is to be said of amounts of which a column of its own says that some went out.
+    fn signed(&self, amounts: &Column, value: &str) -> Option<String> {
+        let mut sides = self.columns.free().filter_map(|column| Some((column, column.debit()?)));
+        let (side, debit) = sides.next().filter(|_| !amounts.has_negative())?;
+        let value = if value == amounts.value { amounts.sql() } else { value.to_string() };
+        let is_debit = format!("{} = {}", side.sql(), quote::literal(&debit));
+        let signed = quoted(&format!("CASE WHEN {is_debit} THEN -{value} ELSE {value} END"));
+        let name = printable(clip(&side.name, MAX_SHOWN_NAME_BYTES));
+        Some(format!("# {name} says which of these amounts went out; to take them off,\n# revenue = {signed}\n"))
+    }
+
+    /// What is to be said of amounts of which a column says that some came to nothing.
+    fn lost(&self, amounts: &Column, value: &str) -> Option<String> {
+        let says_state = |name: &String| STATE.iter().any(|end| name.ends_with(*end));
+        let is_state = |column: &&Column| column.plain.iter().any(says_state);
+        let mut states = self.columns.all().iter().filter(is_state).map(|column| (column, column.says_lost()));
+        let (state, lost) = states.find(|(_, lost)| !lost.is_empty())?;
+        let value = if value == amounts.value { amounts.sql() } else { value.to_string() };
+        let lost = quote::literals(lost.iter().map(String::as_str));
+        let whole = format!("CASE WHEN coalesce({}, '') NOT IN ({lost}) THEN {value} END", state.sql());
+        let name = printable(clip(&state.name, MAX_SHOWN_NAME_BYTES));
+        let told = "says that some of these came to nothing, which count as well; without them,";
+        Some(format!("# {name} {told}\n# revenue = {}\n", quoted(&whole)))
     }
 
     /// The currencies of amounts, where there are several: at the amounts, or in a column of its own.

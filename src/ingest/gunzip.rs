@@ -17,7 +17,7 @@ pub struct Gunzip<R> {
 }
 
 impl<R: Read> Gunzip<R> {
-    /// Reads the beginning of the first member; what is wrong with it is told when its bytes are read.
+    /// Reads the beginning of the first member; what is wrong with it is an error when its bytes are read.
     pub fn new(packed: BufReader<R>) -> Self {
         Self { member: Some(GzDecoder::new(packed)) }
     }

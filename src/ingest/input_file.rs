@@ -95,11 +95,12 @@ impl InputFile {
         let Some(kept) = &self.kept else { return self.on_disk() };
         if kept.get().is_none() {
             let file = self.on_disk()?;
-            if file.size()? > KEPT_BYTES {
+            let size = file.size()?;
+            if size > KEPT_BYTES {
                 return Ok(file);
             }
-            let mut bytes = vec![];
-            // one byte more shows a file that grew meanwhile
+            // with room for the byte more that shows a file that grew meanwhile
+            let mut bytes = Vec::with_capacity(size as usize + 1);
             let read = file.take(KEPT_BYTES + 1).read_to_end(&mut bytes)?;
             if read as u64 > KEPT_BYTES {
                 return self.on_disk();

@@ -17,6 +17,7 @@ use serde_json::{Deserializer, Value};
 use super::bounded::{BoundedReader, Limit};
 use super::delimited::kind_of_bytes;
 use super::file_rows::{BATCH_ROWS, FileRows, Visit};
+use super::json_shape::widen::PartsLeft;
 use super::json_shape::{Pruned, Shape, Wanted};
 use super::pattern::FolderValue;
 use crate::feed::lines::Lines;
@@ -28,6 +29,9 @@ const MAX_LINE_BYTES: usize = 64 << 20;
 
 /// So many bytes of values make a batch, however few the rows.
 const BATCH_BYTES: usize = 32 << 20;
+
+/// So many values make a batch, those of all parts of rows counted, however few the rows.
+const BATCH_VALUES: usize = 8 << 20;
 
 /// The names of so many rows are remembered, to suggest the right one.
 const NAMED_ROWS: u64 = 100;
@@ -63,10 +67,11 @@ impl JsonFile {
         let shape = || Shape::Object(Default::default());
         let mut file = Self { is_array, wanted, shape: shape(), names: BTreeSet::new(), count: 0, broken: 0 };
         let (mut shape, mut names, mut count, mut broken) = (shape(), BTreeSet::new(), 0, 0);
+        let mut left = PartsLeft::default();
         file.rows(open()?, &mut |(row, text, value)| {
             count += 1;
             match &value {
-                Ok(value) => shape.take(value),
+                Ok(value) => shape.take_row(value, &mut left),
                 Err(_) => broken += 1,
             }
             if row <= NAMED_ROWS
@@ -127,7 +132,9 @@ impl JsonFile {
 
     /// The rows as batches of these columns.
     pub fn read(&self, input: impl Read, schema: &SchemaRef, visit: Visit<'_>) -> Result<()> {
-        let mut batches = Batches { schema, values: vec![], lines: vec![], bytes: 0, issues: vec![] };
+        let width = schema.flattened_fields().len().max(1);
+        let most = (BATCH_VALUES / width).clamp(1, BATCH_ROWS);
+        let mut batches = Batches { schema, most, values: vec![], lines: vec![], bytes: 0, issues: vec![] };
         let mut stopped = false;
         self.rows(input, &mut |(row, text, value)| {
             match value {
@@ -247,6 +254,8 @@ impl<'de> Visitor<'de> for Elements<'_, '_> {
 /// Rows that become a batch.
 struct Batches<'a> {
     schema: &'a SchemaRef,
+    /// How many rows are a batch.
+    most: usize,
     values: Vec<Value>,
     lines: Vec<u64>,
     bytes: usize,
@@ -255,7 +264,7 @@ struct Batches<'a> {
 
 impl Batches<'_> {
     fn are_full(&self) -> bool {
-        self.values.len() + self.issues.len() >= BATCH_ROWS || self.bytes >= BATCH_BYTES
+        self.values.len() + self.issues.len() >= self.most || self.bytes >= BATCH_BYTES
     }
 
     fn take(&mut self) -> Result<FileRows> {

@@ -1,7 +1,9 @@
 //! What is wanted of JSON objects, and the shape that their values have.
 //!
 //! In: the paths that a mapping names. Out: values of these places alone, and for each place the type that all its values
-//! fit: where they differ it is text, so that no value keeps a file from being loaded.
+//! fit: where they differ it is text, so that no value keeps a file from being loaded (`widen`).
+
+pub mod widen;
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -23,6 +25,8 @@ pub struct Wanted {
     list: bool,
     /// A list of records: an element that is no object is none. A text that holds JSON is what it holds.
     records: bool,
+    /// As JSON in a text, for functions that look into one.
+    json: bool,
     /// Of a list, the parts of its elements.
     parts: BTreeMap<String, Wanted>,
 }
@@ -42,6 +46,12 @@ impl Wanted {
     pub fn add_list<'a>(&mut self, path: impl IntoIterator<Item = &'a str>) {
         let place = self.place(path);
         (place.all, place.list) = (true, true);
+    }
+
+    /// The value at this path as JSON in a text, too, unless parts of it are named besides.
+    pub fn add_json<'a>(&mut self, path: impl IntoIterator<Item = &'a str>) {
+        let place = self.place(path);
+        (place.all, place.json) = (true, true);
     }
 
     /// The list of records at this path, too.
@@ -66,6 +76,16 @@ impl Wanted {
             place.if_there = false;
         }
         place
+    }
+
+    /// The names of the parts that are wanted.
+    pub fn names(&self) -> impl Iterator<Item = &str> {
+        self.parts.keys().map(String::as_str)
+    }
+
+    /// True where a part of exactly this name is wanted.
+    pub fn has_name(&self, name: &str) -> bool {
+        self.parts.contains_key(name)
     }
 
     /// A part of this name comes from elsewhere.
@@ -148,6 +168,9 @@ impl<'de> Visitor<'de> for Pruned<'_> {
 
 /// A value in which what is wanted as a list is one.
 fn arranged(value: Value, wanted: &Wanted) -> Value {
+    if wanted.json && wanted.parts.is_empty() && !wanted.list && (value.is_object() || value.is_array()) {
+        return Value::String(json(&value));
+    }
     let value = if wanted.records { held(value) } else { value };
     let mut value = if wanted.list { listed(value) } else { value };
     if wanted.parts.is_empty() {
@@ -258,72 +281,6 @@ pub enum Shape {
 }
 
 impl Shape {
-    /// Makes the shape fit one more value.
-    pub fn take(&mut self, value: &Value) {
-        match (&mut *self, value) {
-            (_, Value::Null) | (Self::Text, _) => {}
-            // what is empty does not say of what
-            (Self::Blank | Self::List(_) | Self::Object(_), Value::String(text)) if text.is_empty() => {}
-            (Self::Nothing, Value::String(text)) if text.is_empty() => *self = Self::Blank,
-            (Self::List(item), Value::Object(object)) if **item == Self::Nothing && !object.is_empty() => {
-                *self = Self::Object(BTreeMap::new());
-                self.take(value);
-            }
-            (Self::List(_), Value::Object(object)) if object.is_empty() => {}
-            (Self::Object(parts), Value::Array(values)) if parts.is_empty() && !values.is_empty() => {
-                *self = Self::List(Box::default());
-                self.take(value);
-            }
-            (Self::Object(_), Value::Array(values)) if values.is_empty() => {}
-            (Self::Object(parts), Value::Object(object)) => {
-                for (name, value) in object {
-                    match parts.get_mut(name) {
-                        Some(part) => part.take(value),
-                        None => {
-                            let mut part = Self::Nothing;
-                            part.take(value);
-                            parts.insert(name.clone(), part);
-                        }
-                    }
-                }
-            }
-            (Self::List(item), Value::Array(values)) => values.iter().for_each(|value| item.take(value)),
-            (Self::Nothing | Self::Blank, Value::Object(_)) => {
-                *self = Self::Object(BTreeMap::new());
-                self.take(value);
-            }
-            (Self::Nothing | Self::Blank, Value::Array(_)) => {
-                *self = Self::List(Box::default());
-                self.take(value);
-            }
-            (former, value) => {
-                let new = Self::of_scalar(value);
-                let both = match (&*former, new) {
-                    (Self::Nothing, new) => new,
-                    (Self::Whole, Self::Number) | (Self::Number, Self::Whole) => Self::Number,
-                    (former, new) if *former == new => return,
-                    _ => Self::Text,
-                };
-                *self = both;
-            }
-        }
-    }
-
-    fn of_scalar(value: &Value) -> Self {
-        match value {
-            Value::Bool(_) => Self::Flag,
-            Value::Number(number) if number.is_i64() => Self::Whole,
-            // an integer that no i64 holds would lose digits as a number
-            Value::Number(number) if number.is_u64() => Self::Text,
-            Value::Number(_) => Self::Number,
-            Value::String(text) => match written_numbers::number(text) {
-                Some(number) if number.contains(['.', 'e', 'E']) && double(number).is_some() => Self::Number,
-                _ => Self::Text,
-            },
-            _ => Self::Text,
-        }
-    }
-
     /// The shape of what is wanted of an object: its parts are there, whether some row has them or not.
     pub fn hold(&mut self, wanted: &Wanted) {
         let is_object = matches!(self, Self::Object(parts) if !parts.is_empty());
@@ -417,9 +374,12 @@ impl Shape {
     /// A value in this shape.
     pub fn fit(&self, value: Value) -> Value {
         match (self, value) {
-            (Self::Object(parts), Value::Object(mut object)) if !parts.is_empty() => {
-                let part = |(name, shape): (&String, &Self)| Some((name.clone(), shape.fit(object.remove(name)?)));
-                Value::Object(parts.iter().filter_map(part).collect())
+            (Self::Object(parts), Value::Object(object)) if !parts.is_empty() => {
+                let part = |(name, value): (String, Value)| {
+                    let shape = parts.get(&name)?;
+                    Some((name, shape.fit(value)))
+                };
+                Value::Object(object.into_iter().filter_map(part).collect())
             }
             (Self::Object(parts), _) if !parts.is_empty() => Value::Null,
             (Self::List(item), Value::Array(values)) => {
@@ -488,6 +448,7 @@ fn json(value: &Value) -> String {
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used)]
+    use super::widen::PartsLeft;
     use super::*;
 
     fn wanted(paths: &[&[&str]]) -> Wanted {
@@ -541,7 +502,7 @@ mod tests {
         ] {
             assert_eq!(pruned(&rows, row)["actions"].to_string(), actions, "{row}");
             let mut shape = Shape::Object(BTreeMap::new());
-            shape.take(&pruned(&rows, row));
+            shape.take(&pruned(&rows, row), &mut PartsLeft::default());
             shape.hold(&rows);
             let actions = shape.part("actions").unwrap();
             assert!(actions.part("page").is_some() || matches!(actions, Shape::NoList(_)), "{row}");
@@ -563,7 +524,7 @@ mod tests {
         let read = |wanted: &Wanted, rows: &[&str]| {
             let rows: Vec<Value> = rows.iter().map(|row| pruned(wanted, row)).collect();
             let mut shape = Shape::Object(BTreeMap::new());
-            rows.iter().for_each(|row| shape.take(row));
+            rows.iter().for_each(|row| shape.take(row, &mut PartsLeft::default()));
             shape.hold(wanted);
             let items = rows.into_iter().map(|row| shape.fit(row)["items"].to_string()).collect::<Vec<_>>();
             (shape.part("items").unwrap().data_type(), shape.part("items").unwrap().is_seen(), items.join(" "))
@@ -603,7 +564,8 @@ mod tests {
     fn what_differs_is_text() {
         let shape = |values: &[&str]| {
             let mut shape = Shape::default();
-            values.iter().for_each(|value| shape.take(&serde_json::from_str(value).unwrap()));
+            let mut left = PartsLeft::default();
+            values.iter().for_each(|value| shape.take(&serde_json::from_str(value).unwrap(), &mut left));
             shape
         };
         assert_eq!(shape(&["null"]), Shape::Nothing);
@@ -636,7 +598,7 @@ mod tests {
         };
         let fitted = |values: &[&str]| {
             let mut shape = Shape::default();
-            values.iter().for_each(|text| shape.take(&value(text)));
+            values.iter().for_each(|text| shape.take(&value(text), &mut PartsLeft::default()));
             values.iter().map(|text| shape.fit(value(text)).to_string()).collect::<Vec<_>>()
         };
         // numbers alone are numbers, beside anything else they are what was written

@@ -1,4 +1,4 @@
-//! What a load is called, and where its rows lie.
+//! What a load is called, and where its rows are.
 
 use std::collections::HashMap;
 
@@ -35,7 +35,7 @@ impl Key {
         fixed.into_iter().chain(visits.map(|v| (TAG_VISITS, v.into()))).map(|(k, v)| (k.into(), v)).collect()
     }
 
-    /// Where the load's rows lie, and what the files hold of it.
+    /// Where the load's rows are, and what the files hold of it.
     pub(super) fn parts_in(&self, snapshot: &Snapshot) -> Result<Vec<LoadInFile>> {
         let mut found = vec![];
         for file in &snapshot.files {

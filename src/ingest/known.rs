@@ -72,7 +72,7 @@ impl Input {
         }
     }
 
-    /// True for a text in an archive, which other inputs may lie in as well.
+    /// True for a text in an archive, which other inputs may be in as well.
     pub fn is_in_archive(&self) -> bool {
         matches!(&self.what, InputType::Source(found) if found.file.member().is_some())
     }

@@ -1,6 +1,6 @@
 //! The commit protocol that every load shares: one commit a table, in a fixed order, the row in `files` last.
 //!
-//! In: files that are written but not committed, of one load or of several whose rows lie in the same files. Out: a lake in which
+//! In: files that are written but not committed, of one load or of several whose rows are in the same files. Out: a lake in which
 //! each load is whole, or as before. A load is known by suite, source and file name ([`Key`]) and by a hash of its content; both are
 //! tags of its files, so every step can be run again: it replaces what an interrupted run left, and never doubles it. The order is
 //! offline, rejects, lookups, hits, `files`: what is visible at once comes as late as it can.
@@ -53,7 +53,7 @@ pub struct LoadPermission {
     emptied: Option<Box<FileEntry>>,
     /// Other deliveries of the suite, see [`LoadPermission::twin`].
     deliveries: Vec<FileEntry>,
-    /// Contents that lay under the key: those may be taken away, others came later and may not.
+    /// Contents that was under the key: those may be taken away, others came later and may not.
     former: BTreeSet<String>,
 }
 
@@ -147,7 +147,7 @@ pub async fn decide(
         let is_read_alike = |e: &&&FileEntry| {
             e.source == offered.source && (is_content(&e.content) || is_content(&as_read_now(&e.content)))
         };
-        // nothing lies under the name that it could be meant to replace
+        // nothing is under the name that it could be meant to replace
         if let Some(other) = elsewhere.iter().find(is_read_alike).filter(|_| loaded.is_none()) {
             let other = FileEntry::clone(other);
             let is_it = is_same_path(&other.file, &offered.file);
@@ -195,7 +195,7 @@ pub fn loaded_elsewhere(other: &FileEntry, by: &str) -> Error {
 }
 
 fn other_content(offered: &FileEntry) -> Error {
-    // a delivery has its own name wherever it lies
+    // a delivery has its own name wherever it is
     let other = match offered.format.as_str() {
         "feed" => "",
         _ => "; if it is another file of that name, give a folder above both instead (rejoin help mapping)",
@@ -268,7 +268,7 @@ fn is_data(data: &str, offered: &FileEntry, packed: Option<&Identity>) -> bool {
     offered.data.as_deref() == Some(data) || packed.is_some_and(|packed| packed.data == data)
 }
 
-/// Commits loads whose rows lie in `files`, with the `lookups` that they brought. When it fails, nothing that was written stays behind
+/// Commits loads whose rows are in `files`, with the `lookups` that they brought. When it fails, nothing that was written stays behind
 /// uncommitted; running it again finishes it.
 pub async fn commit(lake: &Lake, loads: Vec<Load>, files: LoadFiles, lookups: Lookups) -> Result<()> {
     let LoadFiles { hits, offline } = files;

@@ -9,10 +9,10 @@ use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 
-use arrow::array::{Array, ArrayRef, AsArray, RecordBatch, RecordBatchOptions, StringArray, UInt64Array};
-use arrow::compute::{cast, take};
+use arrow::array::{ArrayRef, RecordBatch, RecordBatchOptions, StringArray};
 use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
 
+use super::column_names::{as_wanted, doubled};
 use super::delimited::Delimited;
 use super::delimited_rows::{DelimitedFile, InferredType};
 use super::file_rows::{FileRows, Visit};
@@ -22,8 +22,9 @@ use super::json_shape::Wanted;
 use super::parquet_rows;
 use super::paths::without_packing;
 use super::pattern::{FolderValue, folder_values};
+use super::taken_apart::{list_item, taken_apart};
 use super::unpack::unpacked;
-use crate::distinct_texts::as_it_comes;
+use crate::distinct_texts::as_they_come;
 use crate::error::did_you_mean;
 use crate::feed::row_issue::clip;
 use crate::feed::text::{Encoding, Utf8Reader};
@@ -107,7 +108,8 @@ pub struct MappedFile {
 
 #[derive(Debug)]
 enum Content {
-    Parquet,
+    /// With its columns, as they are called there.
+    Parquet(SchemaRef),
     Delimited(DelimitedFile),
     Json(JsonFile),
 }
@@ -127,7 +129,7 @@ impl MappedFile {
             Format::Parquet => {
                 let stored = parquet_rows::schema(&file)?;
                 let numbers = vec![None; stored.fields().len()];
-                (Content::Parquet, stored, numbers)
+                (Content::Parquet(stored.clone()), stored, numbers)
             }
             Format::Csv => {
                 let content = DelimitedFile::look(open, delimited, usual_delimiter(&file))?;
@@ -136,14 +138,14 @@ impl MappedFile {
                 (Content::Delimited(content), stored, numbers)
             }
             Format::Ndjson => {
-                let mut content = JsonFile::look(open, wanted, &folders)?;
+                let mut content = JsonFile::look(open, wanted.clone(), &folders)?;
                 let empty = unnest.as_deref().filter(|list| content.hold_empty_list(list));
                 let stored = empty.map_or_else(|| content.schema(), |list| with_empty_list(&content.schema(), list));
                 let numbers = vec![None; stored.fields().len()];
                 (Content::Json(content), stored, numbers)
             }
         };
-        if let Some(twice) = doubled(&stored) {
+        if let Some(twice) = doubled(stored.fields().iter().map(|field| field.name().as_str())) {
             let twice = if twice.is_empty() { "\"\"" } else { clip(twice, 60) };
             let next = match format {
                 Format::Csv => "; where the first line has no names, a mapping says header = false and columns = [...]",
@@ -153,6 +155,13 @@ impl MappedFile {
                 "two columns are called {twice}; which one is meant cannot be known{next}"
             )));
         }
+        let of_file = stored.fields().iter().map(|field| field.name());
+        let mut names = as_wanted(of_file.chain(folders.iter().map(|(name, _)| name)).cloned().collect(), &wanted)?;
+        for ((name, _), wanted) in folders.iter_mut().zip(names.split_off(stored.fields().len())) {
+            *name = wanted;
+        }
+        let named = stored.fields().iter().zip(names).map(|(field, name)| field.as_ref().clone().with_name(name));
+        let stored = Arc::new(Schema::new(named.collect::<Vec<_>>()));
         let unnest = unnest.map(|name| list_column(&stored, &name)).transpose()?;
         let fields = stored.fields().iter().enumerate().map(|(index, field)| match (unnest, list_item(field)) {
             (Some(list), Some(item)) if list == index => Field::new(field.name(), item.clone(), true),
@@ -243,11 +252,7 @@ impl MappedFile {
         let (mut needed, list) = (stored.clone(), self.unnest);
         needed.extend(list.filter(|list| !stored.contains(list)));
         needed.sort_unstable();
-        let mut rows = |rows: FileRows| {
-            let rows = match list.and_then(|list| needed.iter().position(|c| *c == list)) {
-                Some(list) => taken_apart(rows, list)?,
-                None => rows,
-            };
+        let mut show = |rows: FileRows| {
             let kept: Vec<usize> = stored.iter().filter_map(|c| needed.iter().position(|n| n == c)).collect();
             let count = rows.batch.num_rows();
             let constants = columns.iter().filter_map(|c| self.folders.get(c.checked_sub(self.stored.fields().len())?));
@@ -256,11 +261,14 @@ impl MappedFile {
                 Arc::new(std::iter::repeat_n(value, count).collect::<StringArray>()) as ArrayRef
             });
             let arrays: Vec<ArrayRef> = kept.iter().map(|i| rows.batch.column(*i).clone()).chain(constants).collect();
-            let fields = schema.fields().iter().zip(&arrays).map(|(field, array)| as_it_comes(field, array));
-            let schema = Arc::new(Schema::new(fields.collect::<Vec<_>>()));
             let options = RecordBatchOptions::new().with_row_count(Some(count));
-            let batch = RecordBatch::try_new_with_options(schema, arrays, &options)?;
+            let batch = RecordBatch::try_new_with_options(as_they_come(&schema, &arrays), arrays, &options)?;
             visit(FileRows { batch, ..rows })
+        };
+        let list = list.and_then(|list| needed.iter().position(|c| *c == list));
+        let mut rows = |rows: FileRows| match list {
+            Some(list) => taken_apart(rows, list, &mut show),
+            None => show(rows),
         };
         self.read_stored(&needed, read, &mut rows)
     }
@@ -274,7 +282,7 @@ impl MappedFile {
         match &self.content {
             Content::Delimited(delimited) => delimited.read(input()?, columns, &schema, visit),
             Content::Json(json) => json.read(input()?, &schema, visit),
-            Content::Parquet => parquet_rows::read(&self.file, &self.stored, columns, &self.coded, &read, visit),
+            Content::Parquet(stored) => parquet_rows::read(&self.file, stored, columns, &self.coded, &read, visit),
         }
     }
 }
@@ -317,38 +325,6 @@ fn with_empty_list(schema: &Schema, name: &str) -> SchemaRef {
     Arc::new(Schema::new(fields.collect::<Vec<_>>()))
 }
 
-fn list_item(field: &Field) -> Option<&DataType> {
-    match field.data_type() {
-        DataType::List(item) | DataType::LargeList(item) | DataType::FixedSizeList(item, _) => Some(item.data_type()),
-        _ => None,
-    }
-}
-
-/// A row for each element of the list in column `list`; a row without elements is none.
-fn taken_apart(rows: FileRows, list: usize) -> Result<FileRows> {
-    let FileRows { batch, lines, issues } = rows;
-    let item = list_item(batch.schema().field(list)).cloned().ok_or_else(|| Error::bug("a list that is none"))?;
-    let large = DataType::LargeList(Arc::new(Field::new_list_field(item.clone(), true)));
-    let lists = cast(batch.column(list), &large)?;
-    let lists = lists.as_list::<i64>();
-    let (mut parents, mut elements) = (vec![], vec![]);
-    for row in (0..lists.len()).filter(|row| lists.is_valid(*row)) {
-        let range = lists.value_offsets()[row] as u64..lists.value_offsets()[row + 1] as u64;
-        parents.extend(range.clone().map(|_| row as u64));
-        elements.extend(range);
-    }
-    let lines = parents.iter().map(|row| lines[*row as usize]).collect();
-    let (parents, elements) = (UInt64Array::from(parents), UInt64Array::from(elements));
-    let mut fields: Vec<Field> = batch.schema().fields().iter().map(|f| f.as_ref().clone()).collect();
-    fields[list] = Field::new(fields[list].name(), item, true);
-    let columns = batch.columns().iter().enumerate().map(|(index, column)| match index == list {
-        true => take(lists.values(), &elements, None),
-        false => take(column, &parents, None),
-    });
-    let columns = columns.collect::<Result<Vec<_>, _>>()?;
-    Ok(FileRows { batch: RecordBatch::try_new(Arc::new(Schema::new(fields)), columns)?, lines, issues })
-}
-
 fn text(file: &InputFile, encoding: Encoding) -> Result<Box<dyn Read + Send>> {
     Ok(Box::new(Utf8Reader::new(unpacked(file)?, encoding)))
 }
@@ -356,12 +332,6 @@ fn text(file: &InputFile, encoding: Encoding) -> Result<Box<dyn Read + Send>> {
 /// True for spaces and for what has no width: two names with others of them look the same.
 fn is_hidden(sign: char) -> bool {
     sign.is_whitespace() || matches!(sign, '\u{ad}' | '\u{200b}'..='\u{200f}' | '\u{2060}' | '\u{feff}')
-}
-
-fn doubled(schema: &Schema) -> Option<&str> {
-    let mut names: Vec<&str> = schema.fields().iter().map(|f| f.name().as_str()).collect();
-    names.sort_unstable();
-    names.windows(2).find(|pair| pair[0] == pair[1]).map(|pair| pair[0])
 }
 
 fn unreadable(error: &std::io::Error) -> Error {
@@ -373,7 +343,8 @@ mod tests {
     #![allow(clippy::unwrap_used)]
     use std::ops::ControlFlow;
 
-    use arrow::array::Int64Array;
+    use arrow::array::{AsArray, Int64Array};
+    use arrow::compute::cast;
     use parquet::arrow::ArrowWriter;
     use parquet::basic::Compression;
     use parquet::file::properties::WriterProperties;

@@ -204,7 +204,7 @@ impl Decoder {
         let mut row = self.row_values(evaluated, &mut faults)?;
         let warnings = std::mem::take(&mut row.warnings);
         let adds_up = |r: usize| totals::says_total(&batch, r) || totals::has_amounts_alone(&batch, r);
-        faults.tell(TOTALS, |r| !row.has_id(r) && adds_up(r));
+        faults.explain(TOTALS, |r| !row.has_id(r) && adds_up(r));
         for issue in issues.iter_mut().filter(|issue| totals::begins_with_total(&issue.text)) {
             issue.reason = format!("{TOTALS}: {}", issue.reason);
         }

@@ -99,7 +99,7 @@ const MAX_MESSAGE_BYTES: usize = 800;
 const MAX_PIECE_BYTES: usize = 300;
 
 /// Keys of the file, in the order of the manual.
-const MAPPING_KEYS: [&str; 28] = [
+const MAPPING_KEYS: [&str; 29] = [
     "kind",
     "suite",
     "source",
@@ -117,6 +117,7 @@ const MAPPING_KEYS: [&str; 28] = [
     "delimiter",
     "header",
     "columns",
+    "skip",
     "quote",
     "escape",
     "comment",

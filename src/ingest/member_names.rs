@@ -13,7 +13,7 @@ pub(super) fn path_within(member: &str, file: &str) -> Result<String> {
     Ok(parts_within(Path::new(&member.replace('\\', "/")), file)?.join("/"))
 }
 
-/// The file name of a member that lies in the archive's root or one folder below.
+/// The file name of a member that is in the archive's root or one folder below.
 pub(super) fn plain_name(path: &Path, file: &str) -> Result<Option<String>> {
     let mut parts = parts_within(path, file)?;
     if parts.len() > 2 {

@@ -1,16 +1,16 @@
 //! Deliveries and files become committed tables of the lake.
 //!
 //! * `run`: one run of `ingest`, the same steps for each input. `kind`: what a kind of input knows of itself.
-//!   `find`: what lies under the paths. `input_file`: the door to its bytes. `content`: what they are, however they are
+//!   `find`: what is under the paths. `input_file`: the door to its bytes. `content`: what they are, however they are
 //!   packed. `suites_and_sources`: whose it is.
 //! * `group`: small inputs that are written and committed together.
 //! * `gather`: what of it is to be loaded: in folders and buckets (`remote`), without what is `known`.
 //! * Data feeds: `delivery` (the manifest held against the files), `unpack` (archives as streams; `gunzip`, `unzstd`,
 //!   `member_names`), `feed_load`, `lookups`.
 //! * `lookup_file`: a lookup table of the user's own.
-//! * Data sources: `source_load`, `archive` (texts in a zip archive). Any other file: `mapping`, `stored_mappings`, `mapped_file`,
-//!   `parquet_rows` with `footer` and `pages`, `computed` (SQL expressions), `expressions`, `cells`, `products`, `exchange` (amounts in several
-//!   currencies), `mapped_load`. `guess`: a first mapping; `amounts` and `totals`: what cells hold of which nobody said it.
+//! * Data sources: `source_load`, `archive` (texts in a zip archive). Any other file: `mapping`, `stored_mappings`, `mapped_file`
+//!   with `column_names` and `taken_apart`, `parquet_rows` with `footer` and `pages`, `computed` (SQL expressions), `expressions`, `cells`, `products`,
+//!   `exchange` (amounts in several currencies), `mapped_load`. `guess`: a first mapping; `amounts` and `totals`: what cells hold of which nobody said it.
 //! * To the lake: `offline_rows` and `content_hash` (the shape of rows), `decoding` (decoder to writer), `rejects`,
 //!   `load` (the commit protocol), `remove`.
 //! * Out of it for good: `forget`.
@@ -23,6 +23,7 @@ pub mod archive;
 pub mod blocking;
 pub mod bounded;
 pub mod cells;
+mod column_names;
 mod computed;
 pub mod content;
 pub mod content_hash;
@@ -73,6 +74,7 @@ pub mod run;
 pub mod source_load;
 pub mod stored_mappings;
 pub mod suites_and_sources;
+mod taken_apart;
 mod totals;
 pub mod unpack;
 mod unzstd;

@@ -1,7 +1,7 @@
 //! Offline records in the shape of the table `offline`, whatever file they come from.
 //!
 //! In: ids, times, dimensions and metrics of some records. Out: a batch with keys: `visitor_key` of the transaction or
-//! customer id, so that equal ids lie together until a rebuild knows the visitor; `hit_time` only orders; `hit_seq` orders
+//! customer id, so that equal ids are together until a rebuild knows the visitor; `hit_time` only orders; `hit_seq` orders
 //! by file name and row, so that the order in which files are loaded changes nothing.
 
 use std::sync::Arc;

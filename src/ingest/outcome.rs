@@ -1,4 +1,4 @@
-//! What is told of a load: while it runs, and what became of each input.
+//! What is reported of a load: while it runs, and what became of each input.
 
 use std::path::PathBuf;
 
@@ -25,7 +25,7 @@ pub enum Progress {
     Bytes(u64),
     /// It is read, or cannot be. The next one may begin while it is written.
     Read,
-    /// The commits of inputs that were read begin: whoever drops the ingest now leaves them as a crash does, to be finished by the
+    /// The commits of inputs that were read begin: an ingest that is dropped now leaves them as a crash does, to be finished by the
     /// next one.
     Committing,
     /// They are over.

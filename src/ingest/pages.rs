@@ -2,13 +2,14 @@
 //! page claims to have unpacked, by the values that a dictionary claims, by those of one row of a list, and by how many lengths
 //! of texts a page claims.
 //!
-//! In: a file, what its footer says, and which columns are read. Out: whether the claims can be true. Pages themselves are read only
-//! where they have texts by their lengths, which few writers write.
+//! In: a file, what its footer says, and which columns are read. Out: whether the claims can be true, and how long a text may be that
+//! many rows share. Pages themselves are read only where they have texts by their lengths, which few writers write, and large
+//! dictionaries.
 
 use std::sync::Arc;
 
 use parquet::arrow::ProjectionMask;
-use parquet::basic::{Compression, Encoding};
+use parquet::basic::{Compression, Encoding, Type as PhysicalType};
 use parquet::column::page::{Page, PageReader};
 use parquet::errors::ParquetError;
 use parquet::file::metadata::{ColumnChunkMetaData, ParquetMetaData};
@@ -40,53 +41,85 @@ const DATA: &[u8] = &[NUMBER, NUMBER, NUMBER, NUMBER, STRUCTURE];
 const DICTIONARY: &[u8] = &[NUMBER, NUMBER, BOOLEAN];
 const DATA_2: &[u8] = &[NUMBER, NUMBER, NUMBER, NUMBER, NUMBER, NUMBER, BOOLEAN, STRUCTURE];
 
-/// True where the pages of these columns can hold what their headers claim.
+/// The longest text of the dictionaries of these columns that have `large` bytes or more; 0 where none has. None where pages cannot hold
+/// what their headers claim.
 ///
 /// # Errors
 /// The file cannot be read where its footer says that pages are.
-pub fn are_sound<R: ChunkReader + Clone>(
+pub fn longest_shared_text<R: ChunkReader + Clone>(
     file: &R,
     metadata: &ParquetMetaData,
     columns: &ProjectionMask,
-) -> Result<bool, ParquetError> {
+    large: u64,
+) -> Result<Option<usize>, ParquetError> {
+    let mut longest = 0;
     for group in metadata.row_groups() {
         for (leaf, chunk) in group.columns().iter().enumerate() {
-            if columns.leaf_included(leaf) && !is_sound(file, chunk)? {
-                return Ok(false);
+            if !columns.leaf_included(leaf) {
+                continue;
+            }
+            match longest_of_chunk(file, chunk, large)? {
+                Some(text) => longest = longest.max(text),
+                None => return Ok(None),
             }
         }
     }
-    Ok(true)
+    Ok(Some(longest))
 }
 
-/// A column of one group of rows.
-fn is_sound<R: ChunkReader + Clone>(file: &R, chunk: &ColumnChunkMetaData) -> Result<bool, ParquetError> {
+/// The same of a column of one group of rows.
+fn longest_of_chunk<R: ChunkReader + Clone>(
+    file: &R,
+    chunk: &ColumnChunkMetaData,
+    large: u64,
+) -> Result<Option<usize>, ParquetError> {
     let (mut at, mut left) = chunk.byte_range();
     let has_lists = chunk.column_descr().max_rep_level() > 0;
-    let (mut bytes, mut values, mut has_lengths) = (0_u64, 0_u64, false);
+    let has_texts = chunk.column_type() == PhysicalType::BYTE_ARRAY;
+    let (mut bytes, mut values, mut has_lengths, mut has_large) = (0_u64, 0_u64, false, false);
     while left > 0 {
-        let Some((header, length)) = read(file, at, left)? else { return Ok(false) };
+        let Some((header, length)) = read(file, at, left)? else { return Ok(None) };
         left -= length;
-        let Some(claim) = header.claim(chunk.compression(), left) else { return Ok(false) };
+        let Some(claim) = header.claim(chunk.compression(), left) else { return Ok(None) };
+        has_large |= has_texts && header.dictionary.is_some() && claim.bytes >= large;
         bytes += claim.bytes;
         values += claim.values;
         has_lengths |= LENGTHS.contains(&header.encoding);
         if has_lists && values > MAX_EMPTY_VALUES.saturating_add(bytes.saturating_mul(8)) {
-            return Ok(false);
+            return Ok(None);
         }
         left -= claim.packed;
         at += length + claim.packed;
     }
-    if !has_lengths {
-        return Ok(true);
+    if !has_lengths && !has_large {
+        return Ok(Some(0));
     }
+    let mut longest = 0;
     let mut pages = SerializedPageReader::new(Arc::new(file.clone()), chunk, 0, None)?;
     while let Some(page) = pages.get_next_page()? {
-        if lengths_of(&page, chunk.column_descr()).is_none() {
-            return Ok(false);
+        if has_lengths && lengths_of(&page, chunk.column_descr()).is_none() {
+            return Ok(None);
+        }
+        if let Page::DictionaryPage { buf, .. } = &page {
+            longest = if has_large { longest_text(buf) } else { 0 };
+        }
+        // a dictionary comes before all other pages
+        if !has_lengths {
+            break;
         }
     }
-    Ok(true)
+    Ok(Some(longest))
+}
+
+/// The longest text of a dictionary, in which each stands behind its length. Of one that is cut off the reader says so.
+fn longest_text(mut dictionary: &[u8]) -> usize {
+    let mut longest = 0;
+    while let Some((length, rest)) = dictionary.split_first_chunk::<4>() {
+        let length = u32::from_le_bytes(*length) as usize;
+        longest = longest.max(length);
+        dictionary = rest.get(length..).unwrap_or_default();
+    }
+    longest
 }
 
 /// The header at a place, and how long it is; None where there is none.
@@ -299,7 +332,34 @@ mod tests {
 
     fn sound(file: &Bytes) -> bool {
         let builder = ParquetRecordBatchReaderBuilder::try_new(file.clone()).unwrap();
-        are_sound(file, builder.metadata(), &ProjectionMask::all()).unwrap()
+        longest_shared_text(file, builder.metadata(), &ProjectionMask::all(), 1 << 20).unwrap().is_some()
+    }
+
+    #[test]
+    fn the_longest_text_that_rows_share() {
+        let texts = |long: usize| (0..100).map(move |i| "x".repeat(if i % 9 == 4 { long } else { i % 7 }));
+        let batch = |long: usize| {
+            let column: ArrayRef = Arc::new(StringArray::from_iter_values(texts(long)));
+            RecordBatch::try_from_iter([("text", column)]).unwrap()
+        };
+        let longest = |long: usize, dictionary: bool| {
+            let properties = WriterProperties::builder()
+                .set_compression(Compression::SNAPPY)
+                .set_dictionary_enabled(dictionary)
+                .build();
+            let file = file(&batch(long), properties);
+            let builder = ParquetRecordBatchReaderBuilder::try_new(file.clone()).unwrap();
+            longest_shared_text(&file, builder.metadata(), &ProjectionMask::all(), 1000).unwrap()
+        };
+        assert_eq!(longest(5000, true), Some(5000));
+        // small dictionaries are not looked into, and texts that stand in each row are as long as the file has room for
+        assert_eq!((longest(500, true), longest(5000, false)), (Some(0), Some(0)));
+    }
+
+    #[test]
+    fn texts_of_a_dictionary_that_is_cut_off() {
+        let dictionary = [&[2, 0, 0, 0, b'a', b'b'][..], &[9, 0, 0, 0, b'c']].concat();
+        assert_eq!((longest_text(&dictionary[..6]), longest_text(&dictionary), longest_text(&[1])), (2, 9, 0));
     }
 
     #[test]

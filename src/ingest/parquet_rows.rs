@@ -18,12 +18,15 @@ use parquet::file::reader::Length;
 use super::file_rows::{BATCH_ROWS, FileRows, Visit};
 use super::footer::is_sound;
 use super::input_file::InputFile;
-use super::pages::are_sound;
+use super::pages::longest_shared_text;
 use crate::distinct_texts::coded_type;
 use crate::{Error, Result};
 
 /// The encodings of pages with numbers of texts in a dictionary.
 const NUMBERS: [Encoding; 2] = [Encoding::RLE_DICTIONARY, Encoding::PLAIN_DICTIONARY];
+
+/// Bytes of texts that a column of a batch may have, of which Arrow counts 31 bits.
+const TEXT_BYTES: usize = 1 << 30;
 
 type Builder = ParquetRecordBatchReaderBuilder<InputFile>;
 
@@ -46,10 +49,11 @@ pub fn read(
     let rows = builder.metadata().file_metadata().num_rows().max(1) as u64;
     let bytes = file.len();
     let mask = ProjectionMask::roots(builder.parquet_schema(), columns.iter().copied());
-    if !guarded(|| are_sound(file, builder.metadata(), &mask))? {
+    let large = (TEXT_BYTES / BATCH_ROWS) as u64;
+    let Some(longest) = guarded(|| longest_shared_text(file, builder.metadata(), &mask, large))? else {
         return Err(damaged(&"a page claims more than it can hold"));
-    }
-    let mut reader = guarded(|| builder.with_projection(mask).with_batch_size(BATCH_ROWS).build())?;
+    };
+    let mut reader = guarded(|| builder.with_projection(mask).with_batch_size(batch_rows(longest)).build())?;
     let mut done = 0;
     while let Some(batch) = guarded(|| reader.next().transpose())? {
         let lines = (done + 1..).take(batch.num_rows()).collect();
@@ -60,6 +64,11 @@ pub fn read(
         }
     }
     Ok(())
+}
+
+/// Rows of a batch, of which each may have a text of so many bytes from a dictionary.
+fn batch_rows(longest: usize) -> usize {
+    (TEXT_BYTES / longest.max(1)).clamp(1, BATCH_ROWS)
 }
 
 fn open(file: &InputFile) -> Result<Builder> {
@@ -114,4 +123,15 @@ fn guarded<T, E: Display>(read: impl FnOnce() -> Result<T, E>) -> Result<T> {
 
 fn damaged(error: &dyn Display) -> Error {
     Error::refused(format!("not a whole Parquet file ({error}); fetch it again"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn batches_of_long_texts_have_few_rows() {
+        assert_eq!((batch_rows(0), batch_rows(100_000), batch_rows(1 << 20)), (BATCH_ROWS, BATCH_ROWS, 1024));
+        assert_eq!((batch_rows(TEXT_BYTES), batch_rows(usize::MAX)), (1, 1));
+    }
 }

@@ -2,7 +2,7 @@
 //!
 //! In: the table `[products]` of a mapping, and its values over the rows of a file. Out: the columns `product_list`, `product`
 //! and `category`, and those metrics of the lines (units, revenue, events) that the mapping does not map itself, summed over
-//! the row. Whoever reads product lines reads that one form.
+//! the row. All readers of product lines read that one form.
 
 use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::fmt::Write;
@@ -356,7 +356,7 @@ fn bad_number(line: &Product<'_>) -> Option<String> {
     })
 }
 
-/// The lines of a list of records. What is no record among them is no line, and a warning; numbers that are none are told apart.
+/// The lines of a list of records. What is no record among them is no line, and a warning; numbers that are none are reported separately.
 fn of_structs(
     expressions: Option<&LineExpressions>,
     values: &ArrayRef,
@@ -445,7 +445,7 @@ fn of_rows(
     let mut lengths = Vec::with_capacity(lists.len());
     for row in 0..lists.len() {
         let before = taken.len();
-        // a list that is NULL has no lines, whatever lies beneath it
+        // a list that is NULL has no lines, whatever is beneath it
         if lists.is_valid(row) {
             let (start, end) = (lists.value_offsets()[row], lists.value_offsets()[row + 1]);
             taken.extend((start..end).filter(|line| is_line(*line as usize)));

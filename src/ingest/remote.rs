@@ -2,7 +2,7 @@
 //!
 //! In: `s3://bucket/prefix/` or `s3://bucket/key`. Out: a folder of empty stand-ins that have the names and sizes of the
 //! objects (and the contents of manifests, and the lists of zip archives), in which inputs are found as in any folder. An
-//! input's files get their contents just before it is loaded, and go right after it; an archive in which several inputs lie
+//! input's files get their contents just before it is loaded, and go right after it; an archive in which several inputs are
 //! stays until all are loaded.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
@@ -118,7 +118,7 @@ impl Remote {
         self.searched.exists().then(|| GivenPath { path: self.searched.clone(), place })
     }
 
-    /// True where nothing lies at that place.
+    /// True where nothing is at that place.
     pub fn is_empty(&self) -> bool {
         self.is_empty
     }
@@ -128,7 +128,7 @@ impl Remote {
         path.starts_with(self.folder.path())
     }
 
-    /// Where the object of a stand-in lies.
+    /// Where the object of a stand-in is.
     pub fn url_of(&self, path: &Path) -> String {
         let below = path.strip_prefix(self.folder.path()).unwrap_or(path);
         format!("{}/{}", self.bucket, below.to_string_lossy().replace('\\', "/"))

@@ -1,6 +1,6 @@
 //! An input whose last part can be read again: what a row took that turns out to be none is given back.
 //!
-//! In: an input that is read once. Out: the same, from any place on that is held. Whoever has finished a row holds the place
+//! In: an input that is read once. Out: the same, from any place on that is held. A decoder that has finished a row holds the place
 //! after it; no more than so many bytes are held.
 
 use std::cell::{Ref, RefCell};

@@ -46,7 +46,7 @@ use crate::{Error, ErrorKind, Result};
 /// Paths that a message names.
 const SHOWN_PATHS: usize = 3;
 
-/// Loads what lies under `paths`, files, folders and `s3://bucket/prefix/`. An error only where nothing could be tried: no
+/// Loads what is under `paths`, files, folders and `s3://bucket/prefix/`. An error only where nothing could be tried: no
 /// paths, a bad mapping, no store.
 pub async fn ingest(
     lake: &Lake,
@@ -202,7 +202,7 @@ struct Run<'a> {
     options: &'a IngestOptions,
     progress: &'a (dyn Fn(Progress) + Send + Sync),
     lake_has: Arc<SuitesAndSources>,
-    /// Where the input at hand lies, when that is a bucket.
+    /// Where the input at hand is, when that is a bucket.
     remote: Option<Arc<Remote>>,
     /// Inputs that are read and not written.
     group: Option<Group>,
@@ -512,7 +512,7 @@ impl<'a> Run<'a> {
             return Ok(Step::Copy(Box::new(original.clone())));
         }
         if let Some(original) = self.same_delivery(&permission, entry).await? {
-            // what lies under the name is meant to be replaced by something of its own
+            // what is under the name is meant to be replaced by something of its own
             return match permission.replaces {
                 Some(_) => Err(load::loaded_elsewhere(&original, "")),
                 None => Ok(Step::Copy(Box::new(original))),
@@ -666,7 +666,7 @@ fn describe(entry: &mut FileEntry, decoded: &Decoded) {
     entry.message = parts.collect::<Vec<_>>().join("; ");
 }
 
-/// An input of which nothing can be loaded is a mistake of its mapping or of whoever sent it, never a load.
+/// An input of which nothing can be loaded is a mistake of its mapping or of its sender, never a load.
 fn check_rows(decoded: &Decoded, replaces: Option<&FileEntry>) -> Result<()> {
     if decoded.rows > 0 {
         return Ok(());

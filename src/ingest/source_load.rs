@@ -94,7 +94,7 @@ impl InputKind for SourceInput {
         let place = self.file.place();
         let asked = options.source.as_deref();
         let suite = lake_has.suite_of_records(options.suite.as_deref(), said_suite.as_deref(), &place, asked)?;
-        // the id is one of Adobe's, and whoever loads the file knows better which source of ours it is
+        // the id is one of Adobe's, and the user who loads the file knows better which source of ours it is
         let source = match (asked, said_source) {
             (None, Some(said)) => lake_has.source_of(suite, None, Some(&said), "the file")?,
             (asked, _) => lake_has.source_of_file(suite, &place, asked)?,

@@ -11,7 +11,7 @@ use crate::error::did_you_mean;
 use crate::lake::Lake;
 use crate::{Error, Result};
 
-/// Where they lie in the lake.
+/// Where they are in the lake.
 const FOLDER: &str = "_mappings";
 
 /// Longest text; a longer one is no mapping.

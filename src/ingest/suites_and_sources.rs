@@ -96,7 +96,7 @@ impl SuitesAndSources {
             };
             of_folder.or_else(of_name).or_else(|| folders.find_map(called))
         };
-        // what an archive is called, and where it lies, says it of its files
+        // what an archive is called, and where it is, says it of its files
         let archive = || whole.ancestors().skip(1).find(|above| is_archive(above));
         says(&whole).or_else(|| archive().and_then(says)).ok_or_else(|| {
             let name = file_name(path).to_lowercase();
@@ -267,7 +267,7 @@ mod tests {
         assert_eq!(of("/in/leads_eu/dt=2026-09-01/x.txt").unwrap(), "leads_eu");
         assert_eq!(of("/returns/2026-09/leads_1.txt").unwrap(), "leads");
         assert!(of("/returns/2026-09/more/x.txt").is_err());
-        // packed, and in an archive that is called as the source, or lies in its folder
+        // packed, and in an archive that is called as the source, or is in its folder
         assert_eq!(of("/in/leads_1.txt.gz").unwrap(), "leads");
         assert_eq!(of("/in/drop.zip/leads_1.txt").unwrap(), "leads");
         assert_eq!(of("/in/drop.zip/returns/x.txt").unwrap(), "returns");

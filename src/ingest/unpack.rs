@@ -308,7 +308,7 @@ fn zip_archive(mut input: Stream, file: &str) -> Result<zip::ZipArchive<BufReade
     }
     let archive = zip::ZipArchive::new(BufReader::with_capacity(BUFFER_BYTES, input));
     let archive = archive.map_err(|e| not_unpacked(file, &e))?;
-    // which looks for the end farther back than it can lie
+    // which looks for the end farther back than it can be
     if announced.is_none() {
         return Err(damaged(file, &foreign_bytes()));
     }

@@ -23,7 +23,7 @@ pub trait Connection: AsyncRead + AsyncWrite + Unpin + Send + 'static {}
 
 impl<T: AsyncRead + AsyncWrite + Unpin + Send + 'static> Connection for T {}
 
-/// Who is told of the requests of one connection.
+/// The observer of the requests of one connection.
 pub trait RequestObserver: Send + Sync + 'static {
     /// The head of one has come.
     fn begun(&self);
@@ -35,11 +35,11 @@ pub trait RequestObserver: Send + Sync + 'static {
 pub struct Arrival {
     /// It.
     pub connection: Box<dyn Connection>,
-    /// Who is told of its requests.
+    /// The observer of its requests.
     pub observer: Option<Arc<dyn RequestObserver>>,
 }
 
-/// Where connections come from: any listener, of whose requests nobody is told, or whoever wants to be.
+/// Where connections come from: any listener, of whose requests nobody is told, or only those who ask for it.
 pub trait Connections: Send + 'static {
     /// The next one.
     fn next(&mut self) -> BoxFuture<'_, Arrival>;
@@ -129,8 +129,8 @@ impl http_body::Body for AnswerBody {
     }
 }
 
-async fn tell(ConnectInfo(teller): ConnectInfo<ConnectionObserver>, request: Request, next: Next) -> Response {
-    let Some(observer) = teller.0 else { return next.run(request).await };
+async fn observe(ConnectInfo(observer): ConnectInfo<ConnectionObserver>, request: Request, next: Next) -> Response {
+    let Some(observer) = observer.0 else { return next.run(request).await };
     let begun = RequestGuard::new(observer);
     let answer = next.run(request).await;
     answer.map(|body| Body::new(AnswerBody { body, _request: begun }))
@@ -142,6 +142,6 @@ pub fn serve(
     routes: Router,
     stopped: BoxFuture<'static, ()>,
 ) -> BoxFuture<'static, io::Result<()>> {
-    let routes = routes.layer(from_fn(tell)).into_make_service_with_connect_info::<ConnectionObserver>();
+    let routes = routes.layer(from_fn(observe)).into_make_service_with_connect_info::<ConnectionObserver>();
     async move { axum::serve(AnyListener(connections), routes).with_graceful_shutdown(stopped).await }.boxed()
 }

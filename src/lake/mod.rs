@@ -1,7 +1,7 @@
 //! The lake: Delta tables on any object store, sorted and bucketed by visitor. Four rooms, each above the one before:
 //!
-//! * `log`: where the lake lies, and the log of each table: its versions, its files, and one commit after the other.
-//! * `files`: Parquet files: in which order and buckets their rows lie, how they are written, merged and read.
+//! * `log`: where the lake is, and the log of each table: its versions, its files, and one commit after the other.
+//! * `files`: Parquet files: in which order and buckets their rows are, how they are written, merged and read.
 //! * `records`: the small tables (suites, sources, files, ...) as typed rows, and what users set in them.
 //! * `upkeep`: what is done to whole tables: compaction, erasure, deletion of old files, their history.
 //!
@@ -18,7 +18,8 @@ pub mod tables;
 mod upkeep;
 
 pub use files::{
-    batches, layout, loads, lookup, merge, parts, prune, ranges, repeats, reported, rewrite, scan, unique_keys, write,
+    batches, layout, loads, lookup, merge, parts, prune, ranges, repeats, reported, rewrite, rough_order, scan,
+    unique_keys, write,
 };
 pub use log::{Change, DataFile, Lake, NewFile, Snapshot, commits, guard, keys, retry, s3, stats, store};
 pub use records::{

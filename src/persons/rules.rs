@@ -210,7 +210,7 @@ fn grouped<T: Copy + Ord + Hash>(pairs: impl Iterator<Item = (T, T)>) -> HashMap
     }
     let all: Vec<T> = above.keys().copied().collect();
     for one in all {
-        // what was walked is short for whoever comes after
+        // what was walked is shorter for the next search
         let least = top(&above, one);
         above.insert(one, least);
     }

@@ -104,7 +104,7 @@ pub fn persons(method: Method, limit: usize, rules: &Rules, borne: &[VisitorIds]
 }
 
 /// The customer IDs of a suite, by number, and what they stand for. The number of an ID is its person's, too; those of visitors
-/// without an ID follow. Texts, which lie here and there in memory, are looked at once.
+/// without an ID follow. Texts, which are here and there in memory, are looked at once.
 struct Ids<'a> {
     all: Vec<Id<'a>>,
     /// The ID of each place with an ID, one visitor after the other.
@@ -128,7 +128,7 @@ struct Id<'a> {
     person: Arc<str>,
 }
 
-/// Numbers IDs, whoever names them.
+/// Numbers IDs, of all hits and rules.
 struct IdNumbers<'a> {
     rules: &'a Rules,
     /// What linked IDs are called.

@@ -1,5 +1,5 @@
 //! Integrated rows that are in one place of the lake's order with rows that are due: they are written into one file with these,
-//! where such rows lie by file, row and source. In files beside each other they would stand as these files came.
+//! where such rows are by file, row and source. In files beside each other they would stand as these files came.
 //!
 //! In: what is due, by the names that `due` gives, and the snapshots as they are now. Out: queries for the visitors' keys of such
 //! rows. They are few: records that stand at one hit by several IDs, and records with one sequence.

@@ -8,7 +8,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use object_store::ObjectStoreExt;
 
-use super::inputs::{Inputs, Meaning, Versions, versions_of};
+use super::inputs::{Inputs, IntegrationRules, Versions, versions_of};
 use crate::Result;
 use crate::lake::layout::{TAG_LOADS, TAG_SOURCE, TAG_SUITE};
 use crate::lake::log::{has_same_rows, latest_version};
@@ -67,7 +67,7 @@ pub enum Scope {
 impl Scope {
     /// Compares the inputs with those of the last rebuild.
     pub async fn find(lake: &Lake, last: &Rebuild, inputs: &Inputs) -> Result<Self> {
-        if Meaning::of(last) != inputs.meaning {
+        if IntegrationRules::of(last) != inputs.meaning {
             return Ok(Self::All(Some("the integration itself is another one now")));
         }
         let then = versions_of(last)?;
@@ -109,8 +109,9 @@ impl TableChanges {
         now: Option<u64>,
         suites: &BTreeSet<String>,
     ) -> Result<Option<Self>> {
-        let now = open(lake, table, now).await?;
-        let former = if now.version == then { now.clone() } else { open(lake, table, then).await? };
+        // what came since is read on top of it
+        let former = open(lake, table, then).await?;
+        let now = if now == then { former.clone() } else { open(lake, table, now).await? };
         let (Some(before), Some(after)) = (loads_of(&former)?, loads_of(&now)?) else { return Ok(None) };
         let other = |a: &Loads, b: &Loads| -> BTreeSet<Load> {
             let changed = a.iter().filter(|(load, state)| b.get(load) != Some(state) || suites.contains(&load.suite));

@@ -35,6 +35,7 @@ use crate::{Error, Result};
 const MOST_VISITORS: usize = 100_000;
 
 const STALE_SQL: &str = include_str!("../../queries/due/stale.sql");
+const STALE_OF_HITS_SQL: &str = include_str!("../../queries/due/stale_of_hits.sql");
 const KINDS_SQL: &str = include_str!("../../queries/due/kinds.sql");
 const ALL_KINDS_SQL: &str = include_str!("../../queries/due/all_kinds.sql");
 const DUE_OFFLINE_SQL: &str = include_str!("../../queries/due/due_offline.sql");
@@ -53,9 +54,9 @@ const STANDING_SNAPSHOTS_SQL: &str = include_str!("../../queries/due/standing_sn
 const CAME_ONCE_SQL: &str = "SELECT * FROM came_reported WHERE NOT EXISTS \
     (SELECT 1 FROM due_visitors WHERE due_visitors.visitor_key = came_reported.visitor_key)";
 
-/// What is to be done with a table that a rebuild writes.
+/// How many rows of a table a rebuild has to write.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Work {
+pub enum RowsDue {
     /// Nothing that it is made of has changed.
     None,
     /// Some rows.
@@ -68,9 +69,9 @@ pub enum Work {
 #[derive(Clone, Debug)]
 pub struct Due {
     /// The snapshots.
-    pub snapshots: Work,
+    pub snapshots: RowsDue,
     /// The integrated rows.
-    pub integrated: Work,
+    pub integrated: RowsDue,
     /// Kinds of offline records, beside which none is due.
     pub kinds: BTreeSet<String>,
     /// True where rows of feeds are due in places where other loads hold some, too.
@@ -81,17 +82,17 @@ pub struct Due {
     pub report: Option<u64>,
 }
 
-/// What is due was found, or why everything is to be done.
+/// What is due, or why a full rebuild is done instead.
 #[derive(Debug)]
-pub enum Found {
-    /// This.
+pub enum DueOrFull {
+    /// This is due.
     Due(Due),
-    /// All of it.
-    All(&'static str),
+    /// Everything is rebuilt, for this reason.
+    Full(&'static str),
 }
 
-/// More ids are due than memory holds: everything is done sooner then.
-const TOO_MANY: Found = Found::All("more ids are due than --memory holds");
+/// More ids are due than memory holds. Then a full rebuild is faster.
+const TOO_MANY: DueOrFull = DueOrFull::Full("more ids are due than --memory holds");
 
 /// Names what is due in the engine's session, before any of it is queried; lists of ids take `memory_bytes` at most.
 pub async fn name_due(
@@ -101,7 +102,7 @@ pub async fn name_due(
     offline: &Snapshot,
     suites: &[Suite],
     memory_bytes: usize,
-) -> Result<Found> {
+) -> Result<DueOrFull> {
     let changes = match scope {
         Scope::All(_) => {
             name_all_hits(engine).await?;
@@ -110,8 +111,8 @@ pub async fn name_due(
                 true => BTreeSet::new(),
                 false => kinds_of(engine, ALL_KINDS_SQL).await?,
             };
-            let (snapshots, integrated, beside) = (Work::All, Work::All, Beside::default());
-            return Ok(Found::Due(Due { snapshots, integrated, kinds, again: false, beside, report: None }));
+            let (snapshots, integrated, beside) = (RowsDue::All, RowsDue::All, Beside::default());
+            return Ok(DueOrFull::Due(Due { snapshots, integrated, kinds, again: false, beside, report: None }));
         }
         Scope::Changed(changes) => changes,
     };
@@ -138,9 +139,9 @@ pub async fn name_due(
     let came = LogicalPlanBuilder::from(came).filter(is_reported(&hits, suites))?;
     engine.name_plan("came_reported", came.build()?)?;
     let snapshots = match changes.hits.is_empty() {
-        true => Work::None,
+        true => RowsDue::None,
         false => match due_hits(engine, changes, &again, persist, memory_bytes).await? {
-            Some(work) => work,
+            Some(rows_due) => rows_due,
             None => return Ok(TOO_MANY),
         },
     };
@@ -151,27 +152,32 @@ pub async fn name_due(
     }
     // a hit makes records due by the IDs that it bears
     let bears_ids = match snapshots {
-        Work::None => !changes.hits.is_empty() && may_name_customers(engine, offline).await?,
-        Work::Some | Work::All => true,
+        RowsDue::None => !changes.hits.is_empty() && may_name_customers(engine, offline).await?,
+        RowsDue::Some | RowsDue::All => true,
     };
-    let mut stale = Some(0);
+    let (mut stale, ids) = (Some(0), key_columns(&["suite", "kind", "id"]));
+    match bears_ids {
+        true => engine.name_query("stale_of_hits", STALE_OF_HITS_SQL).await?,
+        // and nobody looks for the IDs of all records
+        false => engine.name_rows("stale_of_hits", vec![RecordBatch::new_empty(ids.clone())])?,
+    }
     if bears_ids || !changes.offline.is_empty() {
-        stale = engine.keep_rows("stale", STALE_SQL, key_columns(&["suite", "kind", "id"]), memory_bytes).await?;
+        stale = engine.keep_rows("stale", STALE_SQL, ids, memory_bytes).await?;
     }
     let Some(stale) = stale else { return Ok(TOO_MANY) };
     // where no record came or went either, no integrated row comes or goes
-    let (mut integrated, mut kinds) = (Work::None, BTreeSet::new());
+    let (mut integrated, mut kinds) = (RowsDue::None, BTreeSet::new());
     if stale > 0 || places > 0 || !changes.offline.is_empty() {
         let due = match places {
             0 => DUE_OFFLINE_SQL.to_string(),
             _ => format!("{DUE_OFFLINE_SQL}\nUNION ALL\n{DUE_AGAIN_SQL}"),
         };
         engine.name_query("due_offline", &due).await?;
-        (integrated, kinds) = (Work::Some, kinds_of(engine, KINDS_SQL).await?);
+        (integrated, kinds) = (RowsDue::Some, kinds_of(engine, KINDS_SQL).await?);
     }
     let (again, beside) = (places > 0, Beside::of(changes)?);
-    let report = changes.report.filter(|_| integrated == Work::None);
-    Ok(Found::Due(Due { snapshots, integrated, kinds, again, beside, report }))
+    let report = changes.report.filter(|_| integrated == RowsDue::None);
+    Ok(DueOrFull::Due(Due { snapshots, integrated, kinds, again, beside, report }))
 }
 
 /// False where no offline record is a customer's: its source says its kind, and those of data feeds are of others.
@@ -235,7 +241,7 @@ async fn places_again(
     Ok(places)
 }
 
-/// The rows of files, of before or of now, in which another row of a hit that came or went may lie: of files of the same times, and of
+/// The rows of files, of before or of now, in which another row of a hit that came or went may be: of files of the same times, and of
 /// those that hold such hits beside others, where `within` says so. None where there is no such file.
 fn near_rows(
     engine: &Engine,
@@ -289,7 +295,7 @@ async fn due_hits(
     again: &[i64],
     persist: bool,
     memory_bytes: usize,
-) -> Result<Option<Work>> {
+) -> Result<Option<RowsDue>> {
     let columns = || key_columns(&["suite", "transaction_id"]);
     // a hit more or less changes the visits of its visitor and what persists, and with them the snapshots of other hits
     let hang_together = persist || computes_visits(&changes.hits);
@@ -302,7 +308,7 @@ async fn due_hits(
         if persist && engine.keep_rows("touched", TOUCHED_SQL, columns(), memory_bytes).await?.is_none() {
             return Ok(None);
         }
-        return Ok(Some(Work::All));
+        return Ok(Some(RowsDue::All));
     }
     name_keys(engine, "due_visitors", visitors.clone())?;
     let mut due = match hang_together {
@@ -330,10 +336,10 @@ async fn due_hits(
     let touched = engine.keep_rows("touched", TOUCHED_SQL, columns(), memory_bytes).await?;
     match touched {
         None => return Ok(None),
-        Some(0) => return Ok(Some(Work::None)),
+        Some(0) => return Ok(Some(RowsDue::None)),
         Some(_) => engine.name_query("standing_snapshots", STANDING_SNAPSHOTS_SQL).await?,
     }
-    Ok(Some(Work::Some))
+    Ok(Some(RowsDue::Some))
 }
 
 /// Which snapshots of a visitor a changed hit reaches: in visits those from its time on, while what persists may fill rows before it.
@@ -395,7 +401,7 @@ pub fn name_former_in(engine: &Engine, snapshot: &Snapshot, files: Vec<DataFile>
 
 /// Files of one suite and source that hold rows of some loads.
 #[derive(Default)]
-struct Group {
+struct FilesOfLoads {
     files: Vec<DataFile>,
     /// Names of the loads.
     names: BTreeSet<String>,
@@ -403,7 +409,7 @@ struct Group {
     has_others: bool,
 }
 
-/// The rows of some loads, wherever they lie, as `table` has them.
+/// The rows of some loads, wherever they are, as `table` has them.
 pub fn rows_of<T: TableProvider + 'static>(
     engine: &Engine,
     snapshot: &Snapshot,
@@ -412,7 +418,7 @@ pub fn rows_of<T: TableProvider + 'static>(
     table: &dyn Fn(LakeTable) -> T,
 ) -> Result<LogicalPlan> {
     // a file's name is unique only within its suite and source
-    let mut groups: BTreeMap<[Option<&String>; 2], Group> = BTreeMap::new();
+    let mut groups: BTreeMap<[Option<&String>; 2], FilesOfLoads> = BTreeMap::new();
     for file in &snapshot.files {
         let here = loads_in(file, loads);
         if here.is_empty() {
@@ -424,7 +430,7 @@ pub fn rows_of<T: TableProvider + 'static>(
         group.names.extend(here.into_iter().map(|load| load.file));
     }
     let mut parts = vec![];
-    for Group { files, names, has_others } in groups.into_values() {
+    for FilesOfLoads { files, names, has_others } in groups.into_values() {
         let rows = scan(engine, snapshot, schema, files, table)?;
         parts.push(match has_others {
             true => rows.filter(ident(FILE).in_list(names.into_iter().map(lit).collect(), false))?,

@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 use futures::future::try_join_all;
 use serde::{Deserialize, Serialize};
 
-use super::queries::QUERIES;
+use super::queries::{QUERIES, SHARED_IDS};
 use crate::lake::log::latest_version;
 use crate::lake::records::{FileEntry, PersonRule, Rebuild, Suite};
 use crate::lake::tables::{HITS, OFFLINE};
@@ -27,13 +27,13 @@ pub struct Inputs {
     /// The versions of the tables.
     pub versions: Versions,
     /// What else decides its outcome.
-    pub meaning: Meaning,
+    pub meaning: IntegrationRules,
 }
 
 /// What decides a rebuild's outcome besides the data; kept in its row.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
-pub struct Meaning {
+pub struct IntegrationRules {
     /// Hash of the queries of the integration.
     pub queries: u64,
 }
@@ -48,20 +48,20 @@ impl Inputs {
         });
         let found = try_join_all(look).await?.into_iter();
         let versions = found.filter_map(|(table, version)| Some((table.to_string(), version?))).collect();
-        Ok(Self { versions, meaning: Meaning::of_this_program() })
+        Ok(Self { versions, meaning: IntegrationRules::of_this_program() })
     }
 
     /// True when the last rebuild read the same.
     pub fn are_those_of(&self, last: &Rebuild) -> Result<bool> {
         let then = versions_of(last)?;
         let same = TABLES.iter().all(|table| then.get(*table) == self.versions.get(*table));
-        Ok(same && self.meaning == Meaning::of(last))
+        Ok(same && self.meaning == IntegrationRules::of(last))
     }
 }
 
-impl Meaning {
+impl IntegrationRules {
     fn of_this_program() -> Self {
-        let text = QUERIES.map(|(_, sql)| sql).concat();
+        let text = QUERIES.map(|(_, sql)| sql).concat() + SHARED_IDS;
         // a JSON number must stay exact in every reader
         Self { queries: xxhash_rust::xxh3::xxh3_64(text.as_bytes()) >> 12 }
     }

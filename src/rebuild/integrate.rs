@@ -2,13 +2,21 @@
 //!
 //! In: what is due, named in the engine's session. Out: `snapshots`, `integrated` and `join_report`, a commit each.
 
-use super::due::{Due, Work};
-use super::queries::QUERIES;
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use arrow::array::RecordBatch;
+use arrow::datatypes::{DataType, Field, Schema};
+
+use super::due::{Due, RowsDue};
+use super::queries::{QUERIES, SHARED_IDS};
 use super::renew::{Renewal, Renewed};
 use crate::Result;
+use crate::columns::dimension;
 use crate::engine::Engine;
 use crate::engine::template::Columns;
 use crate::functions::snapshot_can_hold;
+use crate::lake::layout::{TAG_SOURCE, TAG_SUITE};
 use crate::lake::records::JoinReport;
 use crate::lake::tables::{HITS, INTEGRATED, OFFLINE, SNAPSHOTS, full_schema};
 use crate::lake::{Record, Registry, Snapshot};
@@ -21,9 +29,6 @@ const KEPT_SNAPSHOTS_SQL: &str = include_str!("../../queries/due/kept_snapshots.
 const DROPPED_INTEGRATED_SQL: &str = include_str!("../../queries/due/dropped_integrated.sql");
 const DROPPED_AGAIN_SQL: &str = include_str!("../../queries/due/dropped_again.sql");
 const KEPT_INTEGRATED_SQL: &str = include_str!("../../queries/due/kept_integrated.sql");
-
-/// Of as much memory as sorting takes, what each list of places takes beside it: one part of so many.
-const PART_FOR_PLACES: usize = 2;
 
 /// The tables as the integration found them.
 pub struct Tables {
@@ -49,7 +54,7 @@ pub struct Integrated {
     pub report_version: Option<u64>,
 }
 
-/// Integrates what is due. `memory_bytes` bounds the sorting; `progress` is told each step.
+/// Integrates what is due. `memory_bytes` bounds the sorting, and each list that is kept meanwhile; `progress` is told each step.
 pub async fn integrate(
     engine: &Engine,
     due: &Due,
@@ -57,7 +62,7 @@ pub async fn integrate(
     memory_bytes: usize,
     progress: &(dyn Fn(&str) + Send + Sync),
 ) -> Result<Integrated> {
-    if [due.snapshots, due.integrated] != [Work::None; 2] {
+    if [due.snapshots, due.integrated] != [RowsDue::None; 2] {
         // few hits bear a transaction ID: their other columns are decoded for those alone, where there are many of them
         engine.collect("SET datafusion.execution.parquet.pushdown_filters = true").await?;
     }
@@ -69,7 +74,7 @@ pub async fn integrate(
         .filter_dimensions(snapshot_can_hold);
     let snapshots = Renewal {
         former: tables.snapshots,
-        work: due.snapshots,
+        rows_due: due.snapshots,
         queries: vec![(snapshots_query.0, columns.expand(snapshots_query.1)?)],
         moved: vec![DROPPED_SNAPSHOTS_SQL],
         kept: KEPT_SNAPSHOTS_SQL,
@@ -83,14 +88,19 @@ pub async fn integrate(
     // the first query runs in any case, for it says which columns there are
     let queries = integrate.iter().zip(KINDS).filter(|(_, kind)| *kind == KINDS[0] || due.kinds.contains(*kind));
     let queries = queries.map(|((name, sql), _)| Ok((*name, columns.expand(sql)?)));
+    if due.integrated == RowsDue::Some && engine.remote().is_none() {
+        // several queries read them; where they are too many to be kept, and on a cluster, each finds them in the files
+        let records = schema_of(&tables.offline);
+        engine.keep_rows("due_offline", "SELECT * FROM due_offline", records, memory_bytes).await?;
+    }
     let beside = match due.integrated {
-        Work::Some => due.beside.queries(engine, memory_bytes / PART_FOR_PLACES).await?,
-        Work::None | Work::All => vec![],
+        RowsDue::Some => due.beside.queries(engine, memory_bytes).await?,
+        RowsDue::None | RowsDue::All => vec![],
     };
     let again = due.again.then_some(DROPPED_AGAIN_SQL);
     let rows = Renewal {
         former: tables.integrated,
-        work: due.integrated,
+        rows_due: due.integrated,
         queries: queries.collect::<Result<_>>()?,
         moved: [DROPPED_INTEGRATED_SQL].into_iter().chain(again).chain(beside).collect(),
         kept: KEPT_INTEGRATED_SQL,
@@ -103,6 +113,14 @@ pub async fn integrate(
         return Ok(Integrated { snapshots, rows, report: sorted(former.rows), report_version });
     }
     progress("join report");
+    match may_share_ids(&tables.offline) {
+        true => engine.name_query("shared_ids", SHARED_IDS).await?,
+        false => {
+            let count = Field::new("shared_ids", DataType::Int64, true);
+            let columns = ["suite", "source", "file"].map(dimension).into_iter().chain([count]).collect::<Vec<_>>();
+            engine.name_rows("shared_ids", vec![RecordBatch::new_empty(Arc::new(Schema::new(columns)))])?;
+        }
+    }
     let report: Vec<JoinReport> = crate::lake::registry::from_batches(&engine.collect(join_report).await?)?;
     if former.version.is_none() || sorted(former.rows) != sorted(report.clone()) {
         Registry::<JoinReport>::update(engine.lake(), |rows| {
@@ -114,6 +132,15 @@ pub async fn integrate(
     }
     debug_assert_eq!(rows.snapshot.name, INTEGRATED);
     Ok(Integrated { snapshots, rows, report: sorted(report), report_version })
+}
+
+/// True where a suite has records of more than one source, so that some of them may share IDs.
+fn may_share_ids(offline: &Snapshot) -> bool {
+    let mut sources = BTreeMap::new();
+    offline.files.iter().any(|file| match (file.tags.get(TAG_SUITE), file.tags.get(TAG_SOURCE)) {
+        (Some(suite), Some(source)) => *sources.entry(suite).or_insert(source) != source,
+        _ => true,
+    })
 }
 
 /// In the order in which people read it.

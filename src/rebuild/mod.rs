@@ -5,6 +5,7 @@
 //! * `changes`: which loads came and went since the last rebuild.
 //! * `due`: the hits and records that these changes make due, by queries/due/*.sql. `beside`: rows that are in one place with these.
 //! * `queries`: those of the integration. `integrate`: the order of the queries and what each reads.
+//! * `memory`: how much of it queries and sorting take.
 //! * `sink`: rows of queries become files, here or on a cluster. `renew`: new rows beside or in place of former ones, in one commit.
 //! * `persons`: whose rows are whose, in suites that have persons; the hits of loads that came are read, of others what was kept.
 //! * `own`: tables of the user's own, each a query of theirs.
@@ -20,6 +21,7 @@ mod changes;
 mod due;
 mod inputs;
 mod integrate;
+mod memory;
 mod own;
 mod persons;
 mod queries;

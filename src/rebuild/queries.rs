@@ -11,3 +11,6 @@ pub const QUERIES: [(&str, &str); 6] = [
     ("records of data feeds", include_str!("../../queries/integrate/feed.sql")),
     ("join report", include_str!("../../queries/integrate/join_report.sql")),
 ];
+
+/// IDs that records of several sources share, for the join report.
+pub const SHARED_IDS: &str = include_str!("../../queries/integrate/shared_ids.sql");

@@ -1,7 +1,7 @@
 //! Writes a table of the integration: new rows, beside or in place of former ones.
 //!
-//! In: the queries whose rows are new, and how much work there is. Out: one commit, or none where nothing changes. Of a table
-//! of which only some rows are due, the files of a bucket stay where none of their rows goes: the new rows lie beside them
+//! In: the queries whose rows are new, and how many of the rows are due. Out: one commit, or none where nothing changes. Of a table
+//! of which only some rows are due, the files of a bucket stay where none of their rows goes: the new rows are beside them
 //! as a further generation. Other buckets are written anew, former rows that stay together with the new ones; so are those
 //! with a former row that is in one place of the lake's order with a new one, so that such rows have one order, that of a file.
 
@@ -12,7 +12,7 @@ use arrow::array::AsArray;
 use arrow::datatypes::{Field, Int64Type, Schema, SchemaRef};
 use futures::TryStreamExt;
 
-use super::due::{Work, name_former_in};
+use super::due::{RowsDue, name_former_in};
 use super::sink::{Sink, WrittenRows};
 use crate::columns::{is_dimension, is_metric, key_field};
 use crate::engine::Engine;
@@ -30,10 +30,10 @@ const MOST_FILES_MORE: usize = 7;
 
 /// How a table is renewed.
 pub struct Renewal<'a> {
-    /// The table at the version that is built upon; whoever commits other rows meanwhile wins.
+    /// The table at the version that is built upon; a writer that commits other rows meanwhile wins.
     pub former: Snapshot,
-    /// How much of it.
-    pub work: Work,
+    /// Which of its rows are due.
+    pub rows_due: RowsDue,
     /// Names and texts of the queries for its new rows, which give the same columns.
     pub queries: Vec<(&'static str, String)>,
     /// Queries for the visitors' keys of the former rows that go, and of those that are written anew, for they must be in one file
@@ -66,7 +66,7 @@ impl Renewal<'_> {
         memory_bytes: usize,
         progress: &(dyn Fn(&str) + Send + Sync),
     ) -> Result<Renewed> {
-        if self.work == Work::None {
+        if self.rows_due == RowsDue::None {
             return Ok(Renewed { snapshot: self.former, new_rows: 0 });
         }
         let mut sink = Sink::new(engine, &self.former.name, memory_bytes, stored_schema).naming_orders();
@@ -74,12 +74,12 @@ impl Renewal<'_> {
             progress(step);
             sink.take(sql).await.map_err(|e| e.at(format!("integrating {step}")))?;
         }
-        let replaced = match self.work {
-            Work::Some => Replaced::Buckets(self.buckets_to_replace(engine).await?),
+        let replaced = match self.rows_due {
+            RowsDue::Some => Replaced::Buckets(self.buckets_to_replace(engine).await?),
             _ => Replaced::All,
         };
         let files = replaced.files_of(&self.former);
-        if self.work == Work::Some && !files.is_empty() {
+        if self.rows_due == RowsDue::Some && !files.is_empty() {
             name_former_in(engine, &self.former, files)?;
             sink.take(self.kept).await?;
         }
@@ -111,8 +111,8 @@ impl Renewal<'_> {
     }
 
     async fn commit(self, engine: &Engine, written: Written, replaced: &Replaced, new_rows: u64) -> Result<Renewed> {
-        let Self { mut former, work, .. } = self;
-        if work == Work::Some && written.files.is_empty() && replaced.files_of(&former).is_empty() {
+        let Self { mut former, rows_due, .. } = self;
+        if rows_due == RowsDue::Some && written.files.is_empty() && replaced.files_of(&former).is_empty() {
             return Ok(Renewed { snapshot: former, new_rows });
         }
         let mut columns = written.columns;

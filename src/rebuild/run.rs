@@ -8,9 +8,10 @@ use futures::FutureExt;
 use futures::future::BoxFuture;
 
 use super::changes::Scope;
-use super::due::{Found, name_due};
+use super::due::{DueOrFull, name_due};
 use super::inputs::{Inputs, TABLES, Versions, last_rebuild, versions_of};
 use super::integrate::{Tables, integrate, sorted};
+use super::memory;
 use super::own::{OwnBuilt, any_stale, build_stale, definitions};
 use super::persons::{Sources, find_persons};
 use crate::clock;
@@ -117,12 +118,8 @@ pub fn rebuild<'a>(
 /// Of the memory, what each list of ids that are due may take: one part of so many.
 const PART_FOR_IDS: usize = 8;
 
-/// Of the memory, what sorting takes beside the queries whose rows it sorts, as beside the reading of an input: one part of so many.
-/// Encoders take twice as much, when the queries are done.
-const PART_FOR_SORTING: usize = 4;
-
 /// What the integration left.
-struct Done {
+struct FinishedRebuild {
     entry: Rebuild,
     versions: Versions,
     report: Vec<JoinReport>,
@@ -137,22 +134,22 @@ async fn integrated(
     mut scope: Scope,
     inputs: &Inputs,
     progress: &(dyn Fn(&str) + Send + Sync),
-) -> Result<Done> {
+) -> Result<FinishedRebuild> {
     // inputs that are loaded meanwhile wait for the next rebuild
     let pins = Pins { versions: inputs.versions.clone().into_iter().collect(), others_newest: true };
-    let engine = Engine::open_at(lake.clone(), settings.clone(), Some(pins))?;
+    let engine = Engine::open_at(lake.clone(), memory::for_queries(settings), Some(pins))?;
     let ids_bytes = settings.memory_bytes / PART_FOR_IDS;
     let suites = rows_of::<Suite>(lake, inputs).await?;
     let anew = matches!(scope, Scope::All(None));
     let (tables, due) = loop {
         let tables = tables(lake, &scope, inputs).await?;
         match name_due(&engine, &scope, &tables.hits, &tables.offline, &suites, ids_bytes).await? {
-            Found::Due(due) => break (tables, due),
-            Found::All(reason) => scope = Scope::All(Some(reason)),
+            DueOrFull::Due(due) => break (tables, due),
+            DueOrFull::Full(reason) => scope = Scope::All(Some(reason)),
         }
     };
-    let (hits, memory_bytes) = (tables.hits.clone(), settings.memory_bytes / 2);
-    let done = integrate(&engine, &due, tables, settings.memory_bytes / PART_FOR_SORTING, progress).await?;
+    let (hits, memory_bytes) = (tables.hits.clone(), memory::for_sorting(settings));
+    let done = integrate(&engine, &due, tables, memory_bytes, progress).await?;
     let rules = rows_of::<PersonRule>(lake, inputs).await?;
     let sources = Sources { hits: &hits, suites: &suites, rules: &rules, anew };
     let persons = find_persons(&engine, &sources, memory_bytes, progress).await?;
@@ -178,7 +175,7 @@ async fn integrated(
         inputs: String::new(),
     };
     let reason = if let Scope::All(reason) = scope { reason } else { None };
-    Ok(Done { entry, versions, report: done.report, reason })
+    Ok(FinishedRebuild { entry, versions, report: done.report, reason })
 }
 
 /// The rows of a small table that the rebuild reads.

@@ -155,7 +155,7 @@ fn of_former_version(offline: &Snapshot) -> Result<BTreeSet<(String, String)>> {
     Ok(found)
 }
 
-/// Rows that repeat a hit, by suite: by hit id, or by a key, whose rests lie above all others. The groups are in the order of
+/// Rows that repeat a hit, by suite: by hit id, or by a key, whose rests are above all others. The groups are in the order of
 /// the table, so that they stream.
 const REPEATS_SQL: &str = "
 SELECT suite, sum(rows - 1) FROM (

@@ -1,6 +1,6 @@
 //! When people visit: maps evenly spread positions to instants that follow weekdays and hours of the day.
 //!
-//! The map is monotone, so visits spread evenly over positions stay in order in time. No instant lies so late on the
+//! The map is monotone, so visits spread evenly over positions stay in order in time. No instant is so late on the
 //! last day that a visit (at most [`LONGEST_VISIT_SECONDS`]) would end after its midnight.
 
 use std::ops::Range;

@@ -44,7 +44,7 @@ pub struct SampleOptions {
     pub seed: u64,
     /// The report suite, part of the files' names.
     pub suite: String,
-    /// The last day (UTC). Offline records lie up to 14 days later.
+    /// The last day (UTC). Offline records are up to 14 days later.
     pub end: NaiveDate,
 }
 

@@ -2,7 +2,7 @@
 //!
 //! Goes in: moments of the crowd and the story's records, in online order; comes out: a `.txt` and its `.fin` for each
 //! source, and what a loader and a rebuild (recording on, `classic` rules, 90 days, zone UTC) must count. No record
-//! lies more than 14 days after the sample's last day.
+//! is more than 14 days after the sample's last day.
 
 use std::fmt::Write as _;
 use std::fs::{self, File};

@@ -1,4 +1,4 @@
-//! Visitors whose journeys are told hit by hit: three stories, and cases of time and of IDs.
+//! Visitors whose journeys are written hit by hit: three stories, and cases of time and of IDs.
 //!
 //! Their tracking codes start with `story:` and nobody else has them, so reports on these are small and exact. With
 //! `n` days, a "day k" below is the sample's day k or its last one. Beside the [`STORIES`]:
@@ -125,10 +125,10 @@ const fn buy(transaction_id: &'static str, products: &'static str, units: u64, c
     Step { event: 1, products, units, cents, transaction_id, ..see(Page::OrderThanks) }
 }
 
-/// Seconds between the hits of a told visit.
+/// Seconds between the hits of a story's visit.
 const PAUSE_SECONDS: u32 = 40;
 
-/// All told visits, in order of time but for the first, [`EARLY_DAYS`] before the calendar's first day.
+/// All visits of stories, in order of time but for the first, [`EARLY_DAYS`] before the calendar's first day.
 pub fn visits(calendar: &Calendar) -> Vec<StoryVisit> {
     use Channel::{Affiliate, Display, Email, PaidSearch, Social};
     let visit = |visitor, visit_num, time, channel, set, campaign, steps| StoryVisit {
@@ -214,7 +214,7 @@ pub fn visits(calendar: &Calendar) -> Vec<StoryVisit> {
     ]
 }
 
-/// The offline records of all told visits.
+/// The offline records of all visits of stories.
 pub fn records(calendar: &Calendar) -> Vec<Record> {
     let record = |source, when, fields| Record { source, when, fields, expected: ExpectedStatus::Matched };
     let after = |day, days: u32, hour, minute| When::Timed(at(calendar, day, hour, minute) + days * DAY_SECONDS);

@@ -93,7 +93,7 @@ impl Timetable {
                 Ok(next.with_timezone(&Utc))
             }
             Self::Cron { cron, zone, .. } => {
-                // wall clock times map to instants in order, so the first that lies after `time` is it
+                // wall clock times map to instants in order, so the first that is after `time` is it
                 let mut wall = time.with_timezone(zone).naive_local();
                 let mut inclusive = true;
                 loop {

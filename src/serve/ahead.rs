@@ -12,7 +12,7 @@ use crate::ErrorKind;
 /// Pieces that wait for the client, beside the one that is being made.
 const AHEAD: usize = 1;
 
-/// The same pieces, made ahead of whoever reads them. Whoever stops reading ends the work.
+/// The same pieces, made ahead of their reader. A reader that stops ends the work.
 pub fn ahead<T, E>(pieces: impl Stream<Item = Result<T, E>> + Send + 'static) -> impl Stream<Item = Result<T, E>> + Send
 where
     T: Send + 'static,

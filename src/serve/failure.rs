@@ -107,6 +107,7 @@ impl From<Error> for Failure {
             StatementFault::Syntax => "42601",
             StatementFault::Table => "42P01",
             StatementFault::Column => "42703",
+            StatementFault::Ambiguous => "42702",
             StatementFault::Function => "42883",
             StatementFault::Setting | StatementFault::Object => "42704",
             StatementFault::Schema => "3F000",
@@ -120,6 +121,7 @@ impl From<Error> for Failure {
             StatementFault::Grouping => "42803",
             StatementFault::Windowing => "42P20",
             StatementFault::Argument => "22023",
+            StatementFault::Rows => "21000",
         });
         Self { reason, message: error.to_string(), spot: error.spot().cloned(), state }
     }

@@ -19,7 +19,7 @@ const IDLE: Duration = Duration::from_secs(12 * 3600);
 /// Login keys that are kept; the one that was idle longest goes first.
 const MOST: usize = 10_000;
 
-/// Whoever guesses waits.
+/// A client that guesses passwords waits.
 const PAUSE: Duration = Duration::from_millis(300);
 
 /// Passwords are checked by so many threads: it is work by design.
@@ -62,7 +62,7 @@ impl<T: Default> LoginKeys<T> {
         let checked = {
             let _turn = CHECKS.acquire().await;
             let (users, name, password) = (self.users.clone(), name.to_string(), password.to_string());
-            // the salt first: whoever proves a password that is changed meanwhile has to do so again
+            // the salt first: a client that proves a password that is changed meanwhile has to do so again
             let check = move || Ok::<_, Error>((users.secret(&name)?.0, users.by_password(&name, &password)?));
             tokio::task::spawn_blocking(check).await.map_err(broke_off)??
         };

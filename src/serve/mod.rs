@@ -9,7 +9,7 @@
 //! * `postgres`, `flight`, `web`, `mcp`: the doors.
 //!
 //! Invariants: nothing listens unless asked for; nobody enters without a password or a token; a statement of a door never
-//! writes, whoever sends it. What writes are the forms of `web`, for managers.
+//! writes, no matter who sends it. What writes are the forms of `web`, for managers.
 
 mod ahead;
 mod any;

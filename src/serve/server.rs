@@ -59,7 +59,7 @@ pub struct Server {
     running: AtomicUsize,
     /// Statements that have ended.
     done: AtomicU64,
-    /// Statements that doors keep prepared, whoever is connected.
+    /// Statements that doors keep prepared, of all connections.
     prepared: AtomicUsize,
 }
 
@@ -174,7 +174,7 @@ impl Server {
     }
 
     /// Tells how many statements a door keeps prepared.
-    pub fn tell_prepared(&self, count: usize) {
+    pub fn set_prepared(&self, count: usize) {
         self.prepared.store(count, Ordering::Relaxed);
     }
 

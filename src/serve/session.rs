@@ -20,7 +20,7 @@ use super::failure::{Failure, Reason};
 use super::guard;
 use super::parameters;
 use super::server::{Admission, RunningStatement, Server};
-use super::turns::{Arrival, Line};
+use super::turns::{Arrival, Need};
 use super::users::Guest;
 use crate::engine::column_names;
 use crate::engine::explained::{LINES, by_line};
@@ -87,9 +87,9 @@ async fn planned(
 
 /// Starts what was planned, when it is its turn. What is small, and what others compute, waits for no turn.
 async fn started(engine: &Engine, planned: Planned, arrival: Arrival, clock: &Handle) -> Result<Running, Failure> {
-    let line = Line::of(&planned.0).filter(|_| engine.remote().is_none());
-    let Some(line) = line else { return Ok(engine.execute(planned).await?) };
-    let turn = arrival.turn(line).await.begin(clock);
+    let need = Need::of(&planned.0, engine.lake().is_distant()).filter(|_| engine.remote().is_none());
+    let Some(need) = need else { return Ok(engine.execute(planned).await?) };
+    let turn = arrival.turn(need).await.begin(clock);
     let Running { schema, rows, plan } = engine.execute(planned).await?;
     let rows = rows.map(move |batch| {
         // it ends when the last row was computed, or nobody wants more
@@ -127,7 +127,7 @@ pub struct Described {
 }
 
 /// A result while it is computed.
-pub struct Rows {
+pub struct ResultRows {
     /// Columns of the result.
     pub schema: SchemaRef,
     rows: SendableRecordBatchStream,
@@ -243,11 +243,11 @@ impl Session {
         &'a self,
         asked: impl Into<GivenStatement>,
         values: Vec<ScalarValue>,
-    ) -> BoxFuture<'a, Result<Rows, Failure>> {
+    ) -> BoxFuture<'a, Result<ResultRows, Failure>> {
         self.run_asked(asked.into(), values)
     }
 
-    fn run_asked(&self, asked: GivenStatement, values: Vec<ScalarValue>) -> BoxFuture<'_, Result<Rows, Failure>> {
+    fn run_asked(&self, asked: GivenStatement, values: Vec<ScalarValue>) -> BoxFuture<'_, Result<ResultRows, Failure>> {
         async move {
             self.check_length(&asked)?;
             let begun = self.admission.begin();
@@ -275,7 +275,7 @@ impl Session {
                 false => *self.last() = Some(planned),
             }
             let limit = self.admission.server.limits.rows;
-            Ok(Rows {
+            Ok(ResultRows {
                 schema: running.schema,
                 rows: running.rows,
                 limit,
@@ -337,7 +337,7 @@ impl Session {
     }
 }
 
-impl Rows {
+impl ResultRows {
     /// The plans of an `EXPLAIN`, a line in each row.
     pub fn by_line(self) -> Self {
         Self { schema: LINES.clone(), rows: by_line(self.rows), ..self }

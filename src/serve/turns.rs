@@ -2,15 +2,17 @@
 //!
 //! Statements that read much begin in turn: one of each user who waits, then the next of each. Journeys stand in a line of their
 //! own, so that a look at rows never waits for them. Who came first is first, however long the planning of a statement took beside
-//! those that compute. A turn ends with its statement, or after a while: then the statement goes on beside those that begin, so
-//! that short ones wait for long ones only so long, and nothing waits for a client that does not read on.
+//! those that compute. A journey works on all ranges of keys at once, so its turn takes as many cores as there are ranges: two of them
+//! side by side would make none faster, and which one gets more of the cores would be chance. A turn ends with its statement, or after a
+//! while, the sooner the more cores it takes: then the statement goes on beside those that begin, so that short ones wait for long
+//! ones only so long, and nothing waits for a client that does not read on.
 
 use std::collections::VecDeque;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use datafusion::physical_plan::ExecutionPlan;
+use datafusion::physical_plan::{ExecutionPlan, ExecutionPlanProperties};
 use tokio::runtime::Handle;
 use tokio::sync::oneshot;
 use tokio::task::JoinSet;
@@ -22,7 +24,7 @@ use crate::lake::scan::bytes_of_files;
 /// Statements that read at most so many bytes of files wait for nobody.
 const SMALL_BYTES: u64 = 1 << 20;
 
-/// The longest turn.
+/// The longest turn of a statement that takes one core.
 const LONGEST: Duration = Duration::from_secs(2);
 
 /// Where statements of a kind wait for each other.
@@ -34,14 +36,36 @@ pub enum Line {
     Rows,
 }
 
-impl Line {
-    /// Where a plan waits; None for what is so small that it waits for nobody.
-    pub fn of(plan: &Arc<dyn ExecutionPlan>) -> Option<Self> {
+/// What a statement waits for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Need {
+    line: Line,
+    /// Cores that its turn takes, at most all there are.
+    cores: usize,
+}
+
+impl Need {
+    /// What a plan waits for; None for what is so small that it waits for nobody. Who reads a distant store waits for the store
+    /// more than for cores.
+    pub fn of(plan: &Arc<dyn ExecutionPlan>, is_distant: bool) -> Option<Self> {
         if bytes_of_files(plan) <= SMALL_BYTES {
             return None;
         }
-        Some(if has_journeys(plan) { Self::Journeys } else { Self::Rows })
+        let line = if has_journeys(plan) { Line::Journeys } else { Line::Rows };
+        let cores = if line == Line::Journeys && !is_distant { ranges(plan) } else { 1 };
+        Some(Self { line, cores })
     }
+
+    /// The longest turn: the same time of all cores together.
+    fn longest(self) -> Duration {
+        LONGEST.div_f64(self.cores.max(1) as f64)
+    }
+}
+
+/// Ranges of keys that are read.
+fn ranges(plan: &Arc<dyn ExecutionPlan>) -> usize {
+    let below = plan.children().into_iter().map(ranges).max();
+    below.unwrap_or_else(|| plan.output_partitioning().partition_count())
 }
 
 fn has_journeys(plan: &Arc<dyn ExecutionPlan>) -> bool {
@@ -53,6 +77,7 @@ fn has_journeys(plan: &Arc<dyn ExecutionPlan>) -> bool {
 
 /// The turns of all statements of a server.
 pub struct Turns {
+    cores: usize,
     journeys: Mutex<Queue>,
     rows: Mutex<Queue>,
     /// Statements that have come.
@@ -60,6 +85,7 @@ pub struct Turns {
 }
 
 struct Queue {
+    /// Cores that no turn takes.
     free: usize,
     /// Users who wait, by place; the first one is next.
     users: VecDeque<Waiting>,
@@ -70,12 +96,18 @@ struct Waiting {
     user: String,
     /// How many statements had come before the first of these, or before the user's last turn.
     place: u64,
-    statements: VecDeque<oneshot::Sender<Turn>>,
+    statements: VecDeque<Statement>,
+}
+
+/// A statement that waits.
+struct Statement {
+    cores: usize,
+    turn: oneshot::Sender<Turn>,
 }
 
 impl Queue {
     /// Puts a statement that came at `place` behind those of its user, or a new user behind those who came before.
-    fn push(&mut self, user: String, place: u64, statement: oneshot::Sender<Turn>) {
+    fn push(&mut self, user: String, place: u64, statement: Statement) {
         if let Some(waiting) = self.users.iter_mut().find(|waiting| waiting.user == user) {
             waiting.statements.push_back(statement);
             return;
@@ -84,12 +116,19 @@ impl Queue {
         self.users.insert(behind, Waiting { user, place, statements: VecDeque::from([statement]) });
     }
 
-    /// The statement that is next. Its user is behind all who have `come`, then.
-    fn next(&mut self, come: u64) -> Option<oneshot::Sender<Turn>> {
+    /// The statement that is next, if its cores are free, which it takes. Its user is behind all who have `come`, then; who waits no
+    /// longer takes none, and leaves its place to the user's next statement.
+    fn next(&mut self, come: u64) -> Option<Statement> {
+        let first = self.users.front()?.statements.front()?;
+        let is_gone = first.turn.is_closed();
+        let cores = if is_gone { 0 } else { first.cores };
+        self.free = self.free.checked_sub(cores)?;
         let mut waiting = self.users.pop_front()?;
-        let next = waiting.statements.pop_front();
-        if !waiting.statements.is_empty() {
-            self.users.push_back(Waiting { place: come, ..waiting });
+        let next = waiting.statements.pop_front().map(|next| Statement { cores, ..next });
+        match (waiting.statements.is_empty(), is_gone) {
+            (true, _) => {}
+            (false, true) => self.users.push_front(waiting),
+            (false, false) => self.users.push_back(Waiting { place: come, ..waiting }),
         }
         next
     }
@@ -103,7 +142,7 @@ pub struct Arrival {
 }
 
 /// A statement's turn, until it is dropped.
-pub struct Turn(Option<(Arc<Turns>, Line)>);
+pub struct Turn(Option<(Arc<Turns>, Need)>);
 
 /// A turn that ends by itself after a while, or when the value is dropped.
 pub struct Begun {
@@ -112,10 +151,11 @@ pub struct Begun {
 }
 
 impl Turns {
-    /// So many statements of a line begin at once.
-    pub fn new(at_once: usize) -> Self {
-        let queue = || Mutex::new(Queue { free: at_once.max(1), users: VecDeque::new() });
-        Self { journeys: queue(), rows: queue(), come: AtomicU64::new(0) }
+    /// The statements of a line begin on so many cores.
+    pub fn new(cores: usize) -> Self {
+        let cores = cores.max(1);
+        let queue = || Mutex::new(Queue { free: cores, users: VecDeque::new() });
+        Self { cores, journeys: queue(), rows: queue(), come: AtomicU64::new(0) }
     }
 
     /// A statement of `user` comes, before it is planned.
@@ -132,9 +172,22 @@ impl Turns {
         queue.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// Lets those begin who are next, as far as there are cores for them.
+    fn pass_on(self: &Arc<Self>, line: Line) {
+        loop {
+            let come = self.come.load(Ordering::Relaxed);
+            let Some(Statement { cores, turn }) = self.queue(line).next(come) else { return };
+            if let Err(mut untaken) = turn.send(Turn(Some((self.clone(), Need { line, cores })))) {
+                // it waits no longer, and what its turn takes is not to be given back twice
+                untaken.0 = None;
+                self.queue(line).free += cores;
+            }
+        }
+    }
+
     /// Statements that wait.
     pub fn waiting(&self) -> usize {
-        let alive = |waiting: &Waiting| waiting.statements.iter().filter(|s| !s.is_closed()).count();
+        let alive = |waiting: &Waiting| waiting.statements.iter().filter(|s| !s.turn.is_closed()).count();
         let of_line = |line| self.queue(line).users.iter().map(alive).sum::<usize>();
         of_line(Line::Journeys) + of_line(Line::Rows)
     }
@@ -142,18 +195,12 @@ impl Turns {
 
 impl Arrival {
     /// The statement's turn. Whoever stops waiting is passed over.
-    pub async fn turn(self, line: Line) -> Turn {
+    pub async fn turn(self, need: Need) -> Turn {
         let Self { turns, user, place } = self;
-        let waiting = {
-            let mut queue = turns.queue(line);
-            if queue.free > 0 {
-                queue.free -= 1;
-                return Turn(Some((turns.clone(), line)));
-            }
-            let (sender, receiver) = oneshot::channel();
-            queue.push(user, place, sender);
-            receiver
-        };
+        let (turn, waiting) = oneshot::channel();
+        let cores = need.cores.clamp(1, turns.cores);
+        turns.queue(need.line).push(user, place, Statement { cores, turn });
+        turns.pass_on(need.line);
         // the queue keeps who waits until it is passed a turn
         waiting.await.unwrap_or(Turn(None))
     }
@@ -162,11 +209,12 @@ impl Arrival {
 impl Turn {
     /// Lets the turn end after a while; a task of `runtime` looks at the clock.
     pub fn begin(self, runtime: &Handle) -> Begun {
+        let longest = self.0.as_ref().map_or(LONGEST, |(_, need)| need.longest());
         let turn = Arc::new(Mutex::new(Some(self)));
         let ending = turn.clone();
         let mut clock = JoinSet::new();
         let until = async move {
-            sleep(LONGEST).await;
+            sleep(longest).await;
             end(&ending);
         };
         clock.spawn_on(until, runtime);
@@ -186,25 +234,9 @@ impl Drop for Begun {
 
 impl Drop for Turn {
     fn drop(&mut self) {
-        let Some((turns, line)) = self.0.take() else { return };
-        loop {
-            let next = {
-                let come = turns.come.load(Ordering::Relaxed);
-                let mut queue = turns.queue(line);
-                match queue.next(come) {
-                    Some(next) => next,
-                    None => {
-                        queue.free += 1;
-                        return;
-                    }
-                }
-            };
-            match next.send(Turn(Some((turns.clone(), line)))) {
-                Ok(()) => return,
-                // it waits no longer, and the turn is not to be passed on twice
-                Err(mut turn) => turn.0 = None,
-            }
-        }
+        let Some((turns, Need { line, cores })) = self.0.take() else { return };
+        turns.queue(line).free += cores;
+        turns.pass_on(line);
     }
 }
 
@@ -216,16 +248,19 @@ mod tests {
 
     use super::*;
 
+    const JOURNEY: Need = Need { line: Line::Journeys, cores: 1 };
+    const ROWS: Need = Need { line: Line::Rows, cores: 1 };
+
     #[tokio::test]
     async fn one_of_each_user_in_turn() {
         let turns = Arc::new(Turns::new(1));
-        let first = turns.arrive("ann").turn(Line::Journeys).await;
+        let first = turns.arrive("ann").turn(JOURNEY).await;
         let order = Arc::new(Mutex::new(vec![]));
         let mut tasks = JoinSet::new();
         for (user, number) in [("ann", 1), ("ann", 2), ("ann", 3), ("ben", 4), ("mia", 5), ("ben", 6)] {
             let (turns, order) = (turns.clone(), order.clone());
             let mut wait = Box::pin(async move {
-                let _turn = turns.arrive(user).turn(Line::Journeys).await;
+                let _turn = turns.arrive(user).turn(JOURNEY).await;
                 order.lock().unwrap().push(number);
             });
             // it is in the queue before the next one
@@ -244,14 +279,14 @@ mod tests {
     #[tokio::test]
     async fn who_comes_first_is_first_however_long_it_is_planned() {
         let turns = Arc::new(Turns::new(1));
-        let first = turns.arrive("ann").turn(Line::Journeys).await;
+        let first = turns.arrive("ann").turn(JOURNEY).await;
         let [early, late, last] = ["ben", "mia", "ann"].map(|user| turns.arrive(user));
         let order = Arc::new(Mutex::new(vec![]));
         let mut tasks = JoinSet::new();
         for (arrival, number) in [(late, 2), (last, 3), (early, 1)] {
             let order = order.clone();
             let mut wait = Box::pin(async move {
-                let _turn = arrival.turn(Line::Journeys).await;
+                let _turn = arrival.turn(JOURNEY).await;
                 order.lock().unwrap().push(number);
             });
             assert!(wait.as_mut().now_or_never().is_none());
@@ -266,17 +301,17 @@ mod tests {
 
     #[test]
     fn who_had_a_turn_is_behind_those_who_wait_and_before_those_who_come() {
-        fn push(turns: &Arc<Turns>, user: &str) {
+        fn push(turns: &Arc<Turns>, user: &str) -> oneshot::Receiver<Turn> {
             let Arrival { user, place, .. } = turns.arrive(user);
-            turns.queue(Line::Rows).push(user, place, oneshot::channel().0);
+            let (turn, waiting) = oneshot::channel();
+            turns.queue(Line::Rows).push(user, place, Statement { cores: 1, turn });
+            waiting
         }
         let turns = Arc::new(Turns::new(1));
-        for user in ["ann", "ann", "ben"] {
-            push(&turns, user);
-        }
+        let _waiting = ["ann", "ann", "ben"].map(|user| push(&turns, user));
         let come = turns.come.load(Ordering::Relaxed);
         assert!(turns.queue(Line::Rows).next(come).is_some());
-        push(&turns, "mia");
+        let _late = push(&turns, "mia");
         let queue = turns.queue(Line::Rows);
         let users: Vec<&str> = queue.users.iter().map(|waiting| waiting.user.as_str()).collect();
         assert_eq!(users, ["ben", "ann", "mia"]);
@@ -285,31 +320,43 @@ mod tests {
     #[tokio::test]
     async fn who_stops_waiting_is_passed_over() {
         let turns = Arc::new(Turns::new(1));
-        let first = turns.arrive("ann").turn(Line::Journeys).await;
-        let mut gone = Box::pin(turns.arrive("ben").turn(Line::Journeys));
+        let first = turns.arrive("ann").turn(JOURNEY).await;
+        let mut gone = Box::pin(turns.arrive("ben").turn(JOURNEY));
         assert!(gone.as_mut().now_or_never().is_none());
-        let mut late = Box::pin(turns.arrive("mia").turn(Line::Journeys));
+        let mut late = Box::pin(turns.arrive("mia").turn(JOURNEY));
         assert!(late.as_mut().now_or_never().is_none());
         drop(gone);
         drop(first);
         let passed = late.await;
         // one that comes too late to be taken is passed on as well
-        let mut untaken = Box::pin(turns.arrive("ben").turn(Line::Journeys));
+        let mut untaken = Box::pin(turns.arrive("ben").turn(JOURNEY));
         assert!(untaken.as_mut().now_or_never().is_none());
         drop(passed);
         drop(untaken);
         assert_eq!((turns.waiting(), turns.queue(Line::Journeys).free), (0, 1));
     }
 
+    #[test]
+    fn who_stops_waiting_leaves_its_place_to_the_users_next() {
+        let turns = Arc::new(Turns::new(1));
+        let first = turns.arrive("ann").turn(JOURNEY).now_or_never().unwrap();
+        let mut waiting = ["ben", "ben", "mia"].map(|user| Box::pin(turns.arrive(user).turn(JOURNEY)));
+        assert!(waiting.iter_mut().all(|ask| ask.as_mut().now_or_never().is_none()));
+        let [gone, mut next, mut late] = waiting;
+        drop(gone);
+        drop(first);
+        assert!(late.as_mut().now_or_never().is_none() && next.as_mut().now_or_never().is_some());
+    }
+
     #[tokio::test]
     async fn who_looks_at_rows_waits_for_no_journey() {
         let turns = Arc::new(Turns::new(1));
-        let journey = turns.arrive("ann").turn(Line::Journeys).await;
-        let mut second = Box::pin(turns.arrive("ben").turn(Line::Journeys));
+        let journey = turns.arrive("ann").turn(JOURNEY).await;
+        let mut second = Box::pin(turns.arrive("ben").turn(JOURNEY));
         assert!(second.as_mut().now_or_never().is_none());
-        let rows = turns.arrive("mia").turn(Line::Rows).now_or_never().unwrap();
+        let rows = turns.arrive("mia").turn(ROWS).now_or_never().unwrap();
         // but for others who do
-        let mut more = Box::pin(turns.arrive("ann").turn(Line::Rows));
+        let mut more = Box::pin(turns.arrive("ann").turn(ROWS));
         assert!(more.as_mut().now_or_never().is_none());
         assert_eq!(turns.waiting(), 2);
         drop(rows);
@@ -321,12 +368,63 @@ mod tests {
     #[tokio::test]
     async fn a_long_statement_lets_others_begin() {
         let turns = Arc::new(Turns::new(1));
-        let long = turns.arrive("ann").turn(Line::Journeys).await.begin(&Handle::current());
-        let short = tokio::time::timeout(60 * LONGEST, turns.arrive("ben").turn(Line::Journeys)).await.unwrap();
+        let long = turns.arrive("ann").turn(JOURNEY).await.begin(&Handle::current());
+        let short = tokio::time::timeout(60 * LONGEST, turns.arrive("ben").turn(JOURNEY)).await.unwrap();
         drop((long, short));
-        let next = turns.arrive("ann").turn(Line::Journeys).await.begin(&Handle::current());
+        let next = turns.arrive("ann").turn(JOURNEY).await.begin(&Handle::current());
         assert_eq!(turns.queue(Line::Journeys).free, 0);
         drop(next);
         assert_eq!(turns.queue(Line::Journeys).free, 1);
+    }
+
+    #[tokio::test]
+    async fn a_journey_on_all_cores_waits_until_they_are_free() {
+        let turns = Arc::new(Turns::new(2));
+        let wide = Need { cores: 8, ..JOURNEY };
+        let mut order = ["ann", "ben", "mia"].map(|user| Box::pin(turns.arrive(user).turn(wide)));
+        let first = order[0].as_mut().now_or_never().unwrap();
+        assert!(order[1].as_mut().now_or_never().is_none() && order[2].as_mut().now_or_never().is_none());
+        drop(first);
+        let second = order[1].as_mut().now_or_never().unwrap();
+        assert!(order[2].as_mut().now_or_never().is_none());
+        drop(second);
+        drop(order[2].as_mut().now_or_never().unwrap());
+        // two that take one each are at work together, and nobody overtakes who waits for both
+        let [one, other] = ["ann", "ben"].map(|user| turns.arrive(user).turn(JOURNEY).now_or_never().unwrap());
+        let mut all = Box::pin(turns.arrive("mia").turn(wide));
+        assert!(all.as_mut().now_or_never().is_none());
+        drop(one);
+        let mut late = Box::pin(turns.arrive("ann").turn(JOURNEY));
+        assert!(all.as_mut().now_or_never().is_none() && late.as_mut().now_or_never().is_none());
+        drop(other);
+        let taken = all.as_mut().now_or_never().unwrap();
+        assert!(late.as_mut().now_or_never().is_none());
+        drop(taken);
+        drop(late.as_mut().now_or_never().unwrap());
+        assert_eq!((turns.waiting(), turns.queue(Line::Journeys).free), (0, 2));
+    }
+
+    #[test]
+    fn who_asks_again_and_again_waits_for_each_other_user_once() {
+        let users = ["ann", "ben", "eva", "ida", "jon", "kai", "mia", "tom"];
+        let turns = Arc::new(Turns::new(2));
+        let all = Need { cores: 2, ..JOURNEY };
+        let mut asked: Vec<_> = users.iter().map(|user| Box::pin(turns.arrive(user).turn(all))).collect();
+        for asks in 0..3 * users.len() {
+            let turn = asked.iter_mut().enumerate().fold(None, |found, (user, asked)| {
+                let turn = asked.as_mut().now_or_never().map(|turn| (user, turn));
+                assert!(found.is_none() || turn.is_none(), "one of them has a turn");
+                found.or(turn)
+            });
+            let (user, turn) = turn.unwrap();
+            assert_eq!(user, asks % users.len());
+            asked[user] = Box::pin(turns.arrive(users[user]).turn(all));
+            drop(turn);
+        }
+    }
+
+    #[test]
+    fn a_turn_on_more_cores_is_over_sooner() {
+        assert_eq!((JOURNEY.longest(), Need { cores: 4, ..JOURNEY }.longest()), (LONGEST, LONGEST / 4));
     }
 }

@@ -150,7 +150,7 @@ impl Users {
         self.write(&file)
     }
 
-    /// Makes a token, in place of a former one of that name. It is told once and kept as a hash only.
+    /// Makes a token, in place of a former one of that name. It is shown once and kept as a hash only.
     pub fn token(&self, name: &str, label: &str) -> Result<String> {
         let mut file = self.read()?;
         let Some(user) = file.users.iter_mut().find(|u| u.name == name) else { return Err(self.missing(name, &file)) };

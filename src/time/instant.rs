@@ -61,6 +61,31 @@ pub fn parse_time(text: &str) -> Option<Written> {
     zoned().or_else(clock).or_else(exact)
 }
 
+/// A text without what the zone is called of which it says the offset: `2026-09-01 10:00:00 +0200 CEST` as Go writes a time,
+/// `Sep 01 2026 10:00:00 GMT+0200 (Central European Summer Time)` as JavaScript does.
+pub fn without_zone_name(text: &str) -> String {
+    let is_offset = |word: &str| {
+        let digits = word.strip_prefix(['+', '-']).filter(|digits| digits.len() >= 2);
+        digits.is_some_and(|digits| digits.bytes().all(|byte| byte.is_ascii_digit() || byte == b':'))
+    };
+    let named = text.trim_end().strip_suffix(')').and_then(|text| text.rsplit_once(" ("));
+    let mut words: Vec<&str> = named.map_or(text, |(time, _)| time).split_whitespace().collect();
+    // what a clock of Go's shows that only runs forward
+    words.pop_if(|word| word.starts_with("m="));
+    if let [.., offset, name] = words.as_slice()
+        && is_offset(offset)
+        && (name == offset || name.len() > 2 && name.bytes().all(|byte| byte.is_ascii_uppercase()))
+    {
+        words.pop();
+    }
+    if let Some(word) = words.last_mut()
+        && let Some(offset) = word.strip_prefix("GMT").or(word.strip_prefix("UTC")).filter(|offset| is_offset(offset))
+    {
+        *word = offset;
+    }
+    words.join(" ")
+}
+
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used)]
@@ -88,6 +113,25 @@ mod tests {
             assert_eq!(written.in_zone(chrono_tz::Europe::Berlin), Some(utc(expected)), "{text}");
         }
         assert_eq!(parse_time("2026-09-01"), Some(Written::Day(NaiveDate::from_ymd_opt(2026, 9, 1).unwrap())));
+    }
+
+    #[test]
+    fn offsets_stand_for_their_zones() {
+        for (text, expected) in [
+            ("2026-09-01 10:00:03.123 +0000 UTC", "2026-09-01 10:00:03.123 +0000"),
+            ("2026-09-01 10:00:03 -0700 PDT m=+0.000121", "2026-09-01 10:00:03 -0700"),
+            ("2026-09-01 10:00:03 +0530 +0530", "2026-09-01 10:00:03 +0530"),
+            ("Tue Sep 01 2026 10:00:00 GMT+0200 (Central European Summer Time)", "Tue Sep 01 2026 10:00:00 +0200"),
+            ("Sep 1, 2026 10:00:00 UTC+02:00", "Sep 1, 2026 10:00:00 +02:00"),
+            // nothing else is taken away
+            ("Tue, 01 Sep 2026 10:00:00 PDT", "Tue, 01 Sep 2026 10:00:00 PDT"),
+            ("2026-09-01 10:00 UTC", "2026-09-01 10:00 UTC"),
+            ("2026-09-01 - AB", "2026-09-01 - AB"),
+            ("(", "("),
+            ("", ""),
+        ] {
+            assert_eq!(without_zone_name(text), expected, "{text}");
+        }
     }
 
     #[test]

@@ -181,6 +181,7 @@ pub fn read_interval(text: &str, bare: Unit) -> Result<Interval, Unread> {
     if let Some(iso) = text.strip_prefix('P') {
         return of_iso(iso);
     }
+    let text = with_signs(text);
     let mut words: Vec<&str> = text.split_whitespace().collect();
     let ago = words.last().is_some_and(|last| last.eq_ignore_ascii_case("ago"));
     if ago {
@@ -230,6 +231,20 @@ pub fn read_interval(text: &str, bare: Unit) -> Result<Interval, Unread> {
     }
     let all = all.ok_or(Unread::Form)?;
     if ago { all.back() } else { Ok(all) }
+}
+
+/// The same with signs that stand alone before their numbers: `1 month - 1 day`.
+fn with_signs(text: &str) -> String {
+    let mut joined = String::with_capacity(text.len());
+    let mut is_sign = false;
+    for word in text.split_whitespace() {
+        if !joined.is_empty() && !is_sign {
+            joined.push(' ');
+        }
+        is_sign = matches!(word, "-" | "+");
+        joined.push_str(word);
+    }
+    joined
 }
 
 /// The nanoseconds of `-04:05:06.5`; of two fields the first is hours, or minutes where there is a fraction.
@@ -350,6 +365,8 @@ mod tests {
             ("90", (0, 0, 90_000)),
             ("10.5", (0, 0, 10_500)),
             ("1 day 2", (0, 1, 2_000)),
+            ("1 month - 1 day", (1, -1, 0)),
+            ("- 1 day + 02:00", (0, -1, 7_200_000)),
             ("1 MIL", (12_000, 0, 0)),
             ("100 ms", (0, 0, 100)),
             ("P1D", (0, 1, 0)),

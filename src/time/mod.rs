@@ -12,7 +12,7 @@ mod reading;
 mod zone;
 
 pub use duration::{DAY_US, Span, duration_text, parse_duration, parse_span};
-pub use instant::{Written, parse_time};
+pub use instant::{Written, parse_time, without_zone_name};
 pub use interval::{Interval, Unit, read_interval};
 pub use reading::{Moment, TimeText, Unread, ZoneText, moment, month_named, read_time};
 pub use zone::{Zone, Zones, from_local, is_summer_time, named_zone, offset, to_local, written_offset, zone};

@@ -21,8 +21,13 @@ pub fn zone(name: &str) -> Result<Tz, String> {
 /// # Errors
 /// That there is none, with the nearest name.
 pub fn named_zone(name: &str) -> Result<Tz, String> {
-    let found = chrono_tz::TZ_VARIANTS.iter().find(|zone| zone.name().eq_ignore_ascii_case(name.trim()));
-    found.copied().map_or_else(|| zone(name.trim()), Ok)
+    let name = name.trim();
+    in_either_case(name).map_or_else(|| zone(name), Ok)
+}
+
+fn in_either_case(name: &str) -> Option<Tz> {
+    let by_name = || chrono_tz::TZ_VARIANTS.iter().find(|zone| zone.name().eq_ignore_ascii_case(name)).copied();
+    name.parse().ok().or_else(by_name)
 }
 
 /// A zone by its name, or seconds ahead of UTC, whenever.
@@ -60,9 +65,14 @@ impl Zone {
     ///
     /// # Errors
     /// That there is none, with the nearest name.
-    pub fn spoken(text: &str) -> Result<Self, String> {
-        let found = named_zone(text).map(Self::Named);
-        found.or_else(|why| west(text.trim()).map_or(Err(why), |west| Ok(Self::Fixed(-west))))
+    pub fn of_text(text: &str) -> Result<Self, String> {
+        let text = text.trim();
+        let of_hours = || west(text).map(|west| Self::Fixed(-west));
+        match in_either_case(text).map(Self::Named).or_else(of_hours) {
+            Some(zone) => Ok(zone),
+            // only now, for the nearest name costs a look at all of them
+            None => zone(text).map(Self::Named),
+        }
     }
 
     /// A zone as PostgreSQL reads it where a time is made: a name, or hours and minutes ahead of UTC, as they stand behind a time: `+2`,
@@ -80,7 +90,7 @@ impl Zone {
             },
             // hours need a sign
             Some(b'0'..=b'9') => zone(text).map(Self::Named),
-            _ => Self::spoken(text),
+            _ => Self::of_text(text),
         }
     }
 
@@ -260,10 +270,10 @@ mod tests {
             ("EST5EDT", Ok(Zone::Named(chrono_tz::EST5EDT))),
             ("asia/kolkata", Ok(Zone::Named(chrono_tz::Asia::Kolkata))),
         ] {
-            assert_eq!(Zone::spoken(text), expected, "{text}");
+            assert_eq!(Zone::of_text(text), expected, "{text}");
         }
         for text in ["+24", "+05:60", "+05:30:15", "+0530", "<+02", "EST5EDT4", "", "+"] {
-            assert!(Zone::spoken(text).is_err(), "{text}");
+            assert!(Zone::of_text(text).is_err(), "{text}");
         }
         // ahead of it, as they stand behind times
         for (text, expected) in [

@@ -1,4 +1,4 @@
-"""As if a server on this machine were far away: passes bytes between it and whoever connects, and holds back each answer for a
+"""As if a server on this machine were far away: passes bytes between it and its clients, and holds back each answer for a
 while. Answers that are under way together arrive together.
 
     latency.py PORT SECONDS

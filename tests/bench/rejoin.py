@@ -68,8 +68,10 @@ class Rejoin:
 
     def time(self, statements, runs):
         """For each statement the seconds of `runs` runs (after one that warms up, which counts only where it is alone),
-        and the rows; all in one process."""
-        lines = ["\\timing on", "\\format ndjson", *(f"{s};" for s in statements for _ in range(runs + 1))]
+        and the rows; all in one process. A list of statements counts as one: each run takes the next of them."""
+        turns = [[statement] if isinstance(statement, str) else statement for statement in statements]
+        lines = ["\\timing on", "\\format ndjson"]
+        lines += [f"{turn[run % len(turn)]};" for turn in turns for run in range(runs + 1)]
         seconds, rows = [], [[]]
         for line in self.run("shell", text="\n".join(lines) + "\n").output.splitlines():
             if line.startswith("{"):

@@ -96,15 +96,20 @@ def memory(bench):
 
 
 def journey(bench):
-    """One visitor's rows: the bytes that are read, and the time against a scan of the same columns of all visitors."""
-    visitor = json.loads(bench.rejoin.query("SELECT min(visitor_id) AS id FROM hits").output)["id"]
-    one = f"SELECT hit_time, page_name, orders FROM events WHERE visitor_id = '{visitor}' ORDER BY hit_time"
-    plan = bench.rejoin.query(f"EXPLAIN ANALYZE {one}").output
-    read = sum(float(number) * UNITS[unit] for number, unit in re.findall(r"bytes_scanned=([\d.]+) ?([KMG]?)", plan))
+    """The rows of one visitor, another one each time: the bytes that are read, and the time against a scan of the same columns of all
+    visitors."""
+    some = f"SELECT visitor_id AS id FROM hits GROUP BY 1 ORDER BY md5(visitor_id) LIMIT {bench.runs + 1}"
+    visitors = [json.loads(line)["id"] for line in bench.rejoin.query(some).output.splitlines()]
+    columns = "SELECT hit_time, page_name, orders FROM events WHERE visitor_id ="
+    questions = [f"{columns} '{visitor}' ORDER BY hit_time" for visitor in visitors]
+    plans = "".join(bench.rejoin.query(f"EXPLAIN ANALYZE {question}").output for question in questions)
+    read = sum(float(number) * UNITS[unit] for number, unit in re.findall(r"bytes_scanned=([\d.]+) ?([KMG]?)", plans))
+    read /= len(questions)
     share = read / bench.rejoin.live_bytes("hits")
     everyone = "SELECT max(hit_time), max(page_name), max(orders) FROM events"
-    (taken, _), (scan, _) = bench.rejoin.time([one, everyone], bench.runs)
-    taken, scan = min(taken), min(scan)
+    (taken, _), (scan, _) = bench.rejoin.time([questions, everyone], bench.runs)
+    # the best of several visitors would be that of the shortest journey
+    taken, scan = statistics.median(taken), statistics.median(scan)
     times = f"{in_seconds(taken)}; all visitors {in_seconds(scan)}, {scan / taken:.0f}x"
     return [
         step("one visitor's journey, bytes read", f"{100 * share:.2f} %", "at most 2 %", share <= 0.02, bytes=read),

@@ -147,6 +147,16 @@ def answers(*server):
         ("SELECT 'events'::regclass", "events"),
         ("SELECT 'pg_class'::regclass", "pg_class"),
         ("SELECT 'int4'::regtype", "integer"),
+        # of computed names, and of no object
+        ("SELECT ('ev' || 'ents')::regclass", "events"),
+        ("SELECT (CASE WHEN true THEN 'public.' || 'events' END)::regclass", "events"),
+        ("WITH a AS (SELECT 'ents' AS n) SELECT ('ev' || n)::regclass::text FROM a", "events"),
+        ("SELECT to_regclass('no' || 'pe') IS NULL", True),
+        ("SELECT ('int' || '4')::regtype", "integer"),
+        ("SELECT ('up' || 'per')::regproc", "upper"),
+        ("SELECT '-'::regproc", "-"),
+        ("SELECT '-'::regproc::oid", 0),
+        ("SELECT '-'::regclass", "-"),
         ("SELECT atttypid::regtype FROM pg_attribute WHERE attrelid = 'pg_class'::regclass AND attname = 'oid'", "oid"),
         ("SELECT 'abc'::varchar(2)", "ab"),
         ("SELECT 2.5::int", 3),
@@ -177,6 +187,22 @@ def answers(*server):
         ("SELECT count(*) FROM (SELECT json_each('{\"a\": 1, \"b\": \"x\"}') AS r) x WHERE r IN ('(a,1)', '(b,\"\"\"x\"\"\")')", 2),
         ("SELECT string_agg(k || v, ',' ORDER BY k) FROM (SELECT (json_each_text('{\"a\": 1, \"b\": \"x\"}')).key AS k, (json_each_text('{\"a\": 1, \"b\": \"x\"}')).value AS v) x", "a1,bx"),
         ("SELECT count(*) FROM (SELECT generate_series(1, 2) AS a, unnest(ARRAY['x', 'y', 'z']) AS b) x WHERE a IS NULL AND b = 'z'", 1),
+        # what counts is a whole number
+        ("SELECT max((n - 1) / 2) FROM (SELECT row_number() OVER (ORDER BY x) AS n FROM (VALUES (1), (2), (3), (4)) t(x)) u", 1),
+        ("SELECT rank() OVER (ORDER BY x) FROM (VALUES (1)) t(x)", 1),
+        ("SELECT array_length(ARRAY[1, 2, 3], 1) / 2", 1),
+        ("SELECT array_length('{}'::int[], 1)", None),
+        ("SELECT x[array_length(x, 1)] FROM (VALUES (ARRAY['a', 'b'])) t(x)", "b"),
+        # arrays of queries
+        ("SELECT ARRAY(SELECT suite FROM suites WHERE false)", []),
+        ("SELECT ARRAY(SELECT DISTINCT x FROM (VALUES ('a'), ('a')) t(x))", ["a"]),
+        ("SELECT ARRAY(SELECT x FROM (VALUES ('b'), ('c'), ('a')) t(x) ORDER BY x LIMIT 2)", ["a", "b"]),
+        ("SELECT 3 >= ALL (SELECT x FROM (VALUES (1), (3)) t(x))", True),
+        # texts of doubles and times
+        ("SELECT 100::float8::text || 1e20::float8::text || 0.00001::float8::text", "1001e+201e-05"),
+        ("SELECT time '23:59:59.5'::text", "23:59:59.5"),
+        ("SELECT interval '-1 day +2 hours'::text", "-1 days +02:00:00"),
+        ("SELECT interval '1 month - 1 day'::text", "1 mon -1 days"),
     ]:
         for binary in (False, True):
             found = one(guest, sql, binary=binary)
@@ -191,12 +217,16 @@ def answers(*server):
             ("SELECT event_id, event_id FROM events LIMIT 1", ["event_id", "event_id"]),
             ("SELECT x.b, *, upper(a) AS a FROM (SELECT 'a' AS a, 'b' AS b) x", ["b", "a", "b", "a"]),
             ("SELECT sum(hit_seq) FROM events GROUP BY row_kind ORDER BY sum(hit_seq)", ["sum"]),
+            ("SELECT row_number() OVER (), trim(LEADING 'x' FROM 'xa'), '1'::float8::int, interval '1 day'::text", ["row_number", "ltrim", "int4", "text"]),
         ]:
             cursor.execute(sql)
             assert [column.name for column in cursor.description] == names, (sql, cursor.description)
     refused("42P01", lambda: guest.execute("SELECT * FROM evnts"), "did you mean events?")
     refused("42703", lambda: guest.execute("SELECT evnt_id FROM events"), "did you mean")
     refused("42601", lambda: guest.execute("SELEC 1"))
+    refused("42702", lambda: guest.execute("SELECT suite FROM suites a, suites b"), "several tables have a column suite")
+    refused("42883", lambda: guest.execute("SELECT lower(1, 2)"), "lower cannot take")
+    refused("42883", lambda: guest.execute("SELECT date '2026-01-01' + date '2026-01-02'"))
     refused("22007", lambda: guest.execute("SELECT 'soon'::timestamptz"), "is no time; write one as")
     refused("22008", lambda: guest.execute("SELECT '2026-02-30'::date"), "there is no such day")
     refused("22008", lambda: guest.execute("SELECT 'infinity'::timestamp"), "without an end")
@@ -217,6 +247,7 @@ def answers(*server):
     # objects that there are not
     for state, sql, words in [
         ("42P01", "'nope'::regclass", 'relation "nope" does not exist'), ("42P01", "'nope'::regclass::oid", "nope"),
+        ("42P01", "('no' || 'pe')::regclass", 'relation "nope" does not exist'), ("42704", "('no' || 'pe')::regtype", 'type "nope"'),
         ("42P01", "1 FROM pg_attribute WHERE attrelid = 'public.nope'::regclass", "nope"), ("42704", "'nope'::regtype", 'type "nope"'),
         ("42883", "'nope'::regproc", 'function "nope"'), ("3F000", "'nope'::regnamespace", 'schema "nope"'), ("42704", "'nope'::regrole", 'role "nope"'),
     ]:

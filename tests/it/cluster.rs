@@ -268,7 +268,7 @@ fn wait_for_work(members: &Members, busy: bool) {
     }
 }
 
-/// Whoever drops a statement, or presses Ctrl-C, stops the executors, which else would compute for an hour.
+/// Dropping a statement, or Ctrl-C, stops the executors, which else would compute for an hour.
 #[test]
 fn what_nobody_waits_for_stops() {
     let place = sample(20_000);

@@ -22,7 +22,7 @@ use rejoin::engine::{Engine, EngineSettings};
 use rejoin::lake::Lake;
 use rejoin::lake::guard::Writers;
 use rejoin::lake::layout::{BUCKETS, bucket_of};
-use tokio::time::sleep;
+use tokio::time::{sleep, timeout};
 use url::Url;
 
 use crate::place::{Place, deep};
@@ -30,12 +30,20 @@ use crate::place::{Place, deep};
 /// What each request takes at least.
 const WAIT: Duration = Duration::from_millis(30);
 
+/// Who has no answer by then gets none.
+const PATIENCE: Duration = Duration::from_secs(60);
+
 /// A folder as a distant store.
 #[derive(Debug)]
 struct Distant {
     files: LocalFileSystem,
     requests: Arc<Mutex<Requests>>,
+    /// Requests that are not answered before one of others was made.
+    held_back: Option<[IsSuch; 2]>,
 }
+
+/// True for some requests.
+type IsSuch = fn(&str) -> bool;
 
 #[derive(Debug, Default)]
 struct Requests {
@@ -50,11 +58,17 @@ struct Requests {
 struct Request {
     round: usize,
     requests: Arc<Mutex<Requests>>,
+    until: Option<IsSuch>,
 }
 
 impl Request {
     async fn answered(self) {
         sleep(WAIT).await;
+        if let Some(is_such) = self.until {
+            while !self.requests.lock().unwrap().asked.iter().any(|what| is_such(what)) {
+                sleep(WAIT / 10).await;
+            }
+        }
         let mut requests = self.requests.lock().unwrap();
         requests.rounds = requests.rounds.max(self.round);
     }
@@ -69,14 +83,15 @@ impl Drop for Request {
 
 impl Distant {
     fn new() -> Self {
-        Self { files: LocalFileSystem::new(), requests: Arc::default() }
+        Self { files: LocalFileSystem::new(), requests: Arc::default(), held_back: None }
     }
 
     fn ask(&self, what: String) -> Request {
+        let until = self.held_back.filter(|&[held_back, _]| held_back(&what)).map(|[_, until]| until);
         let mut requests = self.requests.lock().unwrap();
         requests.asked.push(what);
         requests.waiting += 1;
-        Request { round: requests.rounds + 1, requests: self.requests.clone() }
+        Request { round: requests.rounds + 1, requests: self.requests.clone(), until }
     }
 
     fn asked(&self) -> Vec<String> {
@@ -192,7 +207,11 @@ for n in 1 2 3 4 5 6 7 8 9 10 11 12; do rejoin rebuild --full; done",
 
 /// The lake in a distant store, with a fresh process's knowledge of it.
 fn engine(place: &Place) -> (Arc<Distant>, Engine) {
-    let store = Arc::new(Distant::new());
+    engine_over(place, Distant::new())
+}
+
+fn engine_over(place: &Place, store: Distant) -> (Arc<Distant>, Engine) {
+    let store = Arc::new(store);
     let url = Url::parse(&format!("s3://distant{}/", place.lake().display())).unwrap();
     let lake = Lake::with_store(url, store.clone(), Writers::Many).unwrap();
     let settings = EngineSettings { threads: Some(2), ..EngineSettings::default() };
@@ -200,12 +219,12 @@ fn engine(place: &Place) -> (Arc<Distant>, Engine) {
 }
 
 /// The tables are opened side by side: what lies in their logs; the newest checkpoint and commits, of a small table its last
-/// commit; the rows of the suites. Then the footers of several buckets at once, and their rows.
+/// commit; the rows of the suites, with the footers of a report. Then the footers of several buckets at once, and their rows.
 #[test]
 fn few_requests_wait_for_each_other() {
     let place = place();
     for (question, rows, most) in [
-        ("SELECT item, credit FROM participation('orders', 'page_name')", 2, 9),
+        ("SELECT item, credit FROM participation('orders', 'page_name')", 2, 7),
         ("SELECT page_name, count(*) FROM hits GROUP BY 1", 2, 6),
         ("SELECT h.page_name, i.event1, o.event1 FROM hits h, integrated i, offline o WHERE h.orders = 1", 64, 10),
         ("SELECT page_name, event1 FROM events WHERE row_kind = 'transaction'", 8, 9),
@@ -222,6 +241,24 @@ fn few_requests_wait_for_each_other() {
             assert!(!asked.iter().any(|request| request.contains("participation")), "{question}: {asked:#?}");
         });
     }
+}
+
+/// The suites say what hits count as, and footers where their columns lie: neither waits for the other. Nothing would be answered if
+/// footers did.
+#[test]
+fn footers_of_a_report_do_not_wait_for_suites() {
+    let place = place();
+    deep(|runtime| {
+        let is_of_suites: IsSuch = |what| what.contains("/suites/") && what.contains(".parquet");
+        let is_of_hits: IsSuch = |what| what.contains("/hits/") && what.contains(".parquet");
+        let held_back = Some([is_of_suites, is_of_hits]);
+        let (store, engine) = engine_over(&place, Distant { held_back, ..Distant::new() });
+        let question = engine.collect("SELECT item, credit FROM participation('orders', 'page_name')");
+        let found = runtime.block_on(async { timeout(PATIENCE, question).await });
+        let found = found.unwrap_or_else(|_| panic!("{:#?}", store.asked())).unwrap();
+        assert_eq!(found.iter().map(|batch| batch.num_rows()).sum::<usize>(), 2);
+        assert!(store.asked().iter().any(|what| is_of_suites(what)), "{:#?}", store.asked());
+    });
 }
 
 /// However large the files are: DataFusion deals out large ones anew, to as many readers as there are threads, and each would wait

@@ -56,7 +56,7 @@ fn apply(has: &mut Has, body: &Value) {
 #[derive(Clone, Copy, Debug, PartialEq)]
 enum Answer {
     Status(u16),
-    /// It sends whoever asks elsewhere.
+    /// It redirects its clients.
     Moved,
     /// It takes the body, and the connection ends without an answer.
     Lost,
@@ -844,7 +844,7 @@ rejoin ingest deals_1.txt --suite web --source deals; rejoin rebuild");
     let log = std::fs::read_to_string(place.path().join("log")).unwrap();
     assert!(log.contains("401") && log.contains("REJOIN_EXPORT_TOKEN"), "{log}");
     assert_eq!(refusing.requests().len(), 1);
-    // sent elsewhere: whoever answers there has not taken the body
+    // redirected: the server there has not taken the body
     let moved = Server::start(|_| Answer::Moved);
     let told = post(&moved);
     assert!(told.stdout.contains("code 3"), "{}", told.stdout);

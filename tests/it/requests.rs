@@ -9,7 +9,7 @@ use rejoin::engine::{Engine, EngineSettings};
 use rejoin::ingest::{IngestOptions, Status, ingest};
 use rejoin::lake::guard::Writers;
 use rejoin::lake::layout::{BUCKETS, TAG_BUCKET, bucket_of};
-use rejoin::lake::tables::{HITS, INTEGRATED};
+use rejoin::lake::tables::{HITS, INTEGRATED, OFFLINE};
 use rejoin::lake::{Lake, Snapshot};
 use rejoin::rebuild::{RebuildOptions, rebuild};
 use url::Url;
@@ -72,7 +72,7 @@ rejoin ingest two.txt --suite web --source leads");
         for request in of_logs {
             *times.entry(request).or_default() += 1;
         }
-        // what a small table holds is read from its last commit, and once more through its log by whoever adds to it; the
+        // what a small table holds is read from its last commit, and once more through its log by writers that add to it; the
         // version that the last rebuild saw is read beside the newest one
         times.retain(|_, times| *times > 3);
         assert!(times.is_empty(), "{times:#?}");
@@ -165,6 +165,36 @@ END"
         asked.push(rebuilt_asking_for(&place, &integrated, false));
     }
     assert!(!integrated.is_empty() && asked[..2] == [0, 0] && asked[2] > 0, "{asked:?}");
+}
+
+/// Records that came tie others to them; these are looked for once, however many kinds of records are due.
+#[test]
+fn records_that_came_ask_once_for_those_of_before() {
+    let place = Place::new();
+    place.sh(BASE);
+    place.sh("rejoin source create web calls --kind customer");
+    let old = files_of(&place, OFFLINE);
+    let leads = |name: &str| {
+        format!(
+            "offline {name} <<END
+Date        transactionID  Event 1
+09/21/2026  T1             100
+END
+rejoin ingest {name}.txt --suite web --source leads
+"
+        )
+    };
+    let calls = "offline calls <<END
+Date        VisitorID  Event 1
+09/21/2026  ann        1
+END
+rejoin ingest calls.txt --suite web --source calls
+";
+    let asked = [leads("two"), leads("three") + calls].map(|script| {
+        place.sh(&script);
+        rebuilt_asking_for(&place, &old, false)
+    });
+    assert!(asked[0] > 0 && asked[0] == asked[1], "{asked:?}");
 }
 
 /// Persons are found anew by each rebuild; the hits that were read for that before are not read again.

@@ -47,15 +47,16 @@ struct Setting {
 
 #[test]
 fn sql_logic() {
-    run_all(Place::new, |turn| Way { sessions: settings(turn), commands_on_a_cluster: false });
+    run_all(cores() + 1, Place::new, |turn| Way { sessions: settings(turn), commands_on_a_cluster: false });
 }
 
 /// The same files, the lake on S3, with one setting a file, for it is the lake that is looked at, and computed by a scheduler and
 /// two executors, where a batch of one row would only be slow. Both look at the same lake, which the commands of one file in four
-/// write on the cluster as well: there a rebuild is many small jobs.
+/// write on the cluster as well: there a rebuild is many small jobs. Half of the time is spent waiting, so that more files run beside
+/// each other.
 #[test]
 fn sql_logic_on_s3_and_on_a_cluster() {
-    run_all(Place::on_s3, |turn| {
+    run_all(3 * cores(), Place::on_s3, |turn| {
         let here = settings(turn)[turn % 3];
         let (batch_size, threads) = (BATCH_SIZES[1 + turn % 2], THREADS[1 + turn / 2 % 2]);
         let there = Setting { batch_size, threads, on_a_cluster: true };
@@ -63,7 +64,12 @@ fn sql_logic_on_s3_and_on_a_cluster() {
     });
 }
 
-fn run_all(place: fn() -> Place, way: fn(usize) -> Way) {
+fn cores() -> usize {
+    std::thread::available_parallelism().map_or(2, |n| n.get())
+}
+
+/// Runs all files, so many beside each other.
+fn run_all(workers: usize, place: fn() -> Place, way: fn(usize) -> Way) {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/slt");
     let wanted = std::env::var("REJOIN_SLT").unwrap_or_default();
     let mut files = vec![];
@@ -73,7 +79,6 @@ fn run_all(place: fn() -> Place, way: fn(usize) -> Way) {
     assert!(!files.is_empty(), "no .slt file below {} with {wanted:?} in its path", root.display());
 
     let (next, failures) = (AtomicUsize::new(0), Mutex::new(vec![]));
-    let workers = std::thread::available_parallelism().map_or(2, |n| n.get()) + 1;
     std::thread::scope(|scope| {
         for _ in 0..workers.min(files.len()) {
             scope.spawn(|| {

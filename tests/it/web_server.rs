@@ -47,7 +47,7 @@ impl Server {
         }
         headers.iter().for_each(|header| head += &format!("{header}\r\n"));
         stream.write_all(format!("{head}\r\n").as_bytes()).unwrap();
-        // whoever is refused may find the door shut
+        // a client that is refused may find the door shut
         let _ = stream.write_all(body);
         let mut answer = vec![];
         let _ = stream.read_to_end(&mut answer);

@@ -8,12 +8,12 @@ const BOOT: u32 = 0;
 const COAT: u32 = 1;
 const SOCK: u32 = 2;
 
-fn line(product: u32, value: Option<u32>, amount: f64) -> Line {
-    Line { product, value: value.unwrap_or(NONE), amount: (amount != 0.0).then_some(amount) }
+fn line(product: u32, value: Option<u32>, amount: f64) -> ProductLine {
+    ProductLine { product, value: value.unwrap_or(NONE), amount: (amount != 0.0).then_some(amount) }
 }
 
 /// A visitor's rows, one a day: lines, what converts, whether the row ends bindings, the visit.
-type Day<'a> = (&'a [Line], f64, bool, u32);
+type Day<'a> = (&'a [ProductLine], f64, bool, u32);
 
 fn bound(allocation: Allocation, expiry: &str, container: Container, days: &[Day<'_>]) -> Bindings {
     let rules = BindingRules { allocation, expiry: expiry.parse().unwrap() };
@@ -66,7 +66,7 @@ fn each_value_has_the_revenue_of_its_product() {
 
 #[test]
 fn lines_of_no_product_take_part_though_they_sum_to_0() {
-    let nothing = Line { amount: Some(0.0), ..line(NONE, None, 0.0) };
+    let nothing = ProductLine { amount: Some(0.0), ..line(NONE, None, 0.0) };
     let returned = [line(NONE, None, 5.0), line(NONE, None, -5.0), line(BOOT, Some(7), 10.0)];
     let given = [nothing, line(BOOT, Some(7), 10.0)];
     for (order, expected) in [(&returned[..], vec![(7, 10.0), (NONE, 0.0)]), (&given[..], vec![(7, 10.0)])] {

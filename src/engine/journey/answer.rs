@@ -55,7 +55,7 @@ impl Answer {
         }
     }
 
-    /// True where visitors are told by their ids, which are read then.
+    /// True where visitors are identified by their ids, which are read then.
     pub(super) fn tells_visitors(&self) -> bool {
         match self {
             Self::Order(spec) => spec.tells_visitors(),

@@ -19,7 +19,7 @@ use crate::attribution::{CreditSink, ItemCredits, NONE};
 pub const GROUP_COLUMNS: [&str; 8] =
     ["group_1", "group_2", "group_3", "group_4", "group_5", "group_6", "group_7", "group_8"];
 
-/// What a group is told by.
+/// What identifies a group.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Hash, Serialize, Deserialize)]
 pub enum GroupType {
     /// The value of a dimension.

@@ -470,6 +470,27 @@ impl Columns {
         self.times.as_ref().map_or(0, |times| times[row])
     }
 
+    /// The times of the batch, where of the rows of a range nothing counts but when they touch which item: mostly so for hits that
+    /// have no value.
+    pub fn times_of_touches(&self, range: Range<usize>) -> Option<&[i64]> {
+        let has_more = self.offline
+            || !self.taken.all
+            || self.may_repeat()
+            || self.seqs.is_some()
+            || self.set.is_some()
+            || self.anchors.is_some()
+            || self.persons.is_some()
+            || self.marks.iter().any(Option::is_some)
+            || !matches!(self.visits, Visits::Untold);
+        let has_value = || match &self.values {
+            Values::Column(values) => values.values()[range].iter().any(|value| *value != 0.0),
+            Values::One | Values::Steps(_) => true,
+            Values::None => false,
+        };
+        let times = self.times.as_ref().filter(|_| !has_more)?;
+        (!has_value()).then_some(&times[..])
+    }
+
     /// True where times are read. Where they are not, a visitor's rows come in order of time input after input.
     pub fn tell_times(&self) -> bool {
         self.times.is_some()

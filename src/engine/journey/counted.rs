@@ -88,7 +88,7 @@ pub(super) struct VisitOrdinals {
     ordinals: Rising<(i64, i64), u32>,
     /// Number and start of each, by ordinal.
     met: Vec<(i64, i64)>,
-    /// A visit that is told by its number alone, for the rows after it.
+    /// A visit that is identified by its number alone, for the rows after it.
     numbered: Option<(i64, u32)>,
 }
 
@@ -132,7 +132,7 @@ impl VisitOrdinals {
         })
     }
 
-    /// Number and start of a visit, where visits are told apart.
+    /// Number and start of a visit, where visits are distinguished.
     pub(super) fn visit(&self, ordinal: u32) -> Option<(i64, i64)> {
         self.met.get(ordinal as usize).copied()
     }

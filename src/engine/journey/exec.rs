@@ -58,7 +58,7 @@ pub struct JourneyExec {
     metrics: ExecutionPlanMetricsSet,
     /// Whose rows are whose, where they are brought together by person.
     persons: Option<PersonRows>,
-    /// Where what the walk finds out about visitor keys is told.
+    /// Where the walk notes what it finds out about visitor keys.
     keys: Option<WalkedKeys>,
     /// On what is found: which rows those above still want. They narrow while rows come.
     filters: Vec<Arc<dyn PhysicalExpr>>,
@@ -117,7 +117,7 @@ impl JourneyExec {
         Arc::new(self.anew(inputs, self.filters.clone()))
     }
 
-    /// The same with other inputs and filters, for whoever runs it next.
+    /// The same with other inputs and filters, to be run again.
     fn anew(&self, inputs: Vec<Input>, filters: Vec<Arc<dyn PhysicalExpr>>) -> Self {
         let (persons, keys) = (self.persons.clone(), self.keys.clone());
         Self { persons, keys, filters, ..Self::new(self.answer.clone(), inputs, self.threads) }
@@ -197,7 +197,7 @@ impl ExecutionPlan for JourneyExec {
         apply_expression_roots(&self.filters, look)
     }
 
-    // after all others, DataFusion offers the filters that narrow while a plan runs; whoever offers them filters, too
+    // after all others, DataFusion offers the filters that narrow while a plan runs; what offers them filters, too
     fn handle_child_pushdown_result(
         &self,
         phase: FilterPushdownPhase,

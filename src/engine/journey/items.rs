@@ -1,6 +1,7 @@
 //! Items by number: names in, dense numbers out; a dictionary's entry is looked up once, not once a row.
 
 use std::collections::HashMap;
+use std::ops::Range;
 use std::sync::Arc;
 
 use arrow::array::{Array, ArrayRef, AsArray, Int32Array, StringArray};
@@ -181,6 +182,22 @@ impl Codes {
             }
         }
         self.other_items_of(text, row, items, multi)
+    }
+
+    /// Looks some rows of a dictionary up; true where each of them has one item, which [`Self::single_items`] gives.
+    #[inline]
+    pub fn have_single_items(&mut self, text: &Text, mut rows: Range<usize>, items: &mut Items) -> bool {
+        let Some(codes) = text.codes() else { return false };
+        rows.all(|row| {
+            self.entries[codes[row] as usize] & LIST == 0 || self.other_items_of(text, row, items, false).len() == 1
+        })
+    }
+
+    /// The items of rows that [`Self::have_single_items`].
+    #[inline]
+    pub fn single_items(&self, text: &Text, rows: Range<usize>) -> impl ExactSizeIterator<Item = u32> {
+        let codes = text.codes().map_or(&[][..], |codes| &codes[rows]);
+        codes.iter().map(|code| self.entries[*code as usize])
     }
 
     fn other_items_of<'c>(&'c mut self, text: &Text, row: usize, items: &mut Items, multi: bool) -> &'c [u32] {

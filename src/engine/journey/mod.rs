@@ -1,32 +1,37 @@
-//! The journey operator: participation and every attribution model in one pass over a visitor's rows in time order.
+//! The journey operators: participation and every attribution model in one pass over a visitor's rows in the order of time.
 //!
-//! * `node`: what a journey computes, [`JourneySpec`]; `logical`: what is asked as a logical node over any plan; `answer`: all
-//!   that is found out about journeys.
-//! * `stored`: the logical node straight over the lake's files: the usual, fast way; `stored_rows`: what rows are there.
-//! * `exec`: the operator; `input`: what it reads; `stream`: its work on a partition; `metrics`: what is counted;
-//!   `walked_keys`: what a walk tells of keys.
-//! * `traversal`: visitor after visitor over the sorted inputs of a bucket; `visitors`: to whom it hands their rows; `lane` is
-//!   one input, `columns` one batch of it, whose columns `finder` gives by name, `items` numbers its dictionary; `seeded`
-//!   hashes what is looked up for many rows.
-//! * `walk`: what happened to a visitor in, credit out; `counted`: which rows count; `path_sums`: the paths of conversions, and
-//!   `path_parts` those of several parts of the visitors; `bound` and `bound_lines` are for values that product lines bind.
-//! * `by_person`: rows of visitors that share a person, brought together; `ties`: in which order those of one instant are.
-//! * `terms`: what a question says of single rows, its predicates and what it is broken down by.
-//! * `selection`: whose journeys, which visits, and what is left of a path; `selected` is one at work; `breakdown`: credit by
-//!   columns of the conversion; `credit_rows`: credit as rows.
-//! * `tallies`: what walks count for the models that need all journeys at once, as rows; `data_driven`: the operator that adds it up
-//!   and makes credit of it, over those that walk; `chained`: the model of all paths.
-//! * `path`: each conversion in one row, or what it gives to each item, by the same traversal; one conversion explained.
-//! * `sequence`: funnels and flows, the order of rows within journeys, by the same traversal.
+//! Plans:
+//!
+//! * `node`: what a journey computes, [`JourneySpec`]. `logical`: it as a logical node over any plan. `planner`: from logical to physical nodes.
+//! * `stored`: the logical node directly over the lake's files, the usual, fast way. `stored_rows`: which rows the files have.
+//! * `answer`: everything that a walk can give as its answer. `terms`: what a question says of single rows, its predicates and breakdowns.
+//! * `selection`: whose journeys, which visits, and which part of a path; `selected`: a selection at work. `breakdown`: credit by columns of the
+//!   conversion; `credit_rows`: credit as rows.
+//!
+//! Reading:
+//!
+//! * `exec`: the operator. `input`: what it reads. `stream`: its work on a partition. `metrics`: what is counted. `walked_keys`: notes files in
+//!   which keys identify visitors.
+//! * `traversal`: goes from visitor to visitor over the sorted inputs of a bucket, and gives the rows of each to `visitors`. `lane`: one input;
+//!   `columns`: one batch of it, whose columns `finder` finds by name; `items`: numbers the entries of its dictionary; `seeded`: hashes for
+//!   what is looked up for many rows.
+//!
+//! Walks:
+//!
+//! * `walk`: the rows of a visitor in, credit out. `counted`: which rows count. `path_sums`: the paths of conversions; `path_parts`: those of
+//!   several parts of the visitors. `bound`, `bound_lines`: values that product lines bind.
+//! * `by_person`: brings rows of visitors together that share a person. `ties`: the order of rows of one instant.
+//! * `tallies`: counts for the models that need all journeys at once, as rows. `data_driven`: the operator that adds them up and makes credit of
+//!   them. `chained`: the model of all paths.
+//! * `path`: each conversion in one row, or what it gives to each item; one conversion explained.
+//! * `sequence`: funnels and flows, the order of rows within journeys.
 //! * `window`: the window functions: every row with the credit that its touch earns.
-//! * `planner`: from logical to physical nodes.
 //!
-//! A bucket is here what a partition of the inputs has of visitors: a bucket of the lake, or a part of one (`rejoin.ranges`).
+//! A bucket here is the visitors of one partition of the inputs: a bucket of the lake, or a part of one (`rejoin.ranges`).
 //!
-//! Memory: one visitor at a time, a batch of each input, the items and what was found, accounted in the memory pool. Order: rows
-//! come sorted by visitor and time, what was found leaves in none. Only rows that wait to be brought together by person are spilled.
-//! No pairs of touches and conversions, but for rows of several products in a bound dimension, and for questions that leave out a
-//! part of paths.
+//! Memory: one visitor at a time, a batch of each input, the items, and what was found, accounted in the memory pool. Only rows that wait to be
+//! brought together by person are spilled. Order: rows come sorted by visitor and time; results have no order. There are no pairs of touches
+//! and conversions, except for rows of several products in a bound dimension, and for questions that leave out a part of paths.
 
 mod answer;
 mod bound;

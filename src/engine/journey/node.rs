@@ -19,7 +19,7 @@ use crate::columns::HIT_ID_REST;
 pub struct JourneySpec {
     /// The models, each with the name of its credit column.
     pub models: Vec<(String, Model)>,
-    /// How far apart touch and conversion may lie.
+    /// How far apart touch and conversion may be.
     pub container: Container,
     /// How long before a conversion a touch still counts, microseconds; None for all history.
     pub lookback_us: Option<i64>,
@@ -49,7 +49,7 @@ pub enum JourneyOutput {
     Paths {
         /// Those of journeys without a conversion, too.
         unconverted: bool,
-        /// Each partition gives what its own buckets have, for whoever adds it up.
+        /// Each partition gives what its own buckets have, to be added up.
         in_parts: bool,
     },
     /// What the models count of journeys, before anything is shared: each partition gives what its own buckets have.

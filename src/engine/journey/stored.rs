@@ -248,7 +248,8 @@ impl StoredEvents {
         let mut persons = persons.cloned();
         for (table, rows, files) in wanted {
             // an offline row may have no visitor, and there are few of them
-            let keys_tell = keys_suffice && rows.online && persons.as_ref().is_none_or(PersonRows::keys_tell_visitors);
+            let keys_identify = persons.as_ref().is_none_or(PersonRows::keys_identify_visitors);
+            let keys_tell = keys_suffice && rows.online && keys_identify;
             let ids = !keys_tell || answer.tells_visitors();
             let told_apart = spec.anchored || at_hits || rows.repeats || table.may_share_instants(&files);
             // of hits of several devices in one instant they are looked up, which are few; and so are records

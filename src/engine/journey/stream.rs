@@ -106,7 +106,7 @@ impl<V: Visitors> Share<V> {
     }
 
     async fn bucket(&mut self, bucket: usize) -> Result<()> {
-        // what is handed on meanwhile waits for whoever takes it
+        // what is handed on meanwhile waits for its receiver
         let alone = !V::HANDS_ON && self.inputs.iter().all(|input| input.columns.is_stored());
         let _place = match alone {
             true => Some(PLACES.acquire().await.map_err(|e| DataFusionError::External(Box::new(e)))?),
@@ -148,7 +148,7 @@ impl<V: Visitors> Share<V> {
             && let Some(keys) = &self.keys
             && let Some(files) = files_of(&self.inputs, bucket)
         {
-            keys.tell(bucket, &files);
+            keys.note_unique(bucket, &files);
         }
         Ok(())
     }

@@ -1,5 +1,5 @@
 //! What walks count for models that need the journeys of all visitors at once, as rows: sums that add up over all parts of the
-//! visitors, whoever counted them.
+//! visitors, from all partitions.
 //!
 //! Items are codes of a dictionary that each batch has for itself, so that it can be read alone, here or on another machine. Sums
 //! are whole numbers, or two doubles that together lose no digit ([`Sum`]): what is added up is the same in any number of parts.
@@ -58,13 +58,13 @@ impl Tallied {
     }
 }
 
-/// A row. Items and groups are those of whoever counts.
+/// A row. Items and groups are numbered by the partition that counts.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) struct Tally {
     pub kind: Tallied,
     /// Which of the question's models it is for; 0 for sets, which are counted once.
     pub model: u32,
-    /// The group of conversions; 0 where there is but one, or none is told.
+    /// The group of conversions; 0 where there is but one, or none is asked for.
     pub group: u32,
     pub items: Box<[u32]>,
     pub counts: [u64; 2],
@@ -115,7 +115,7 @@ impl TallyBatches {
         Self { tallies, codes: vec![] }
     }
 
-    /// The next batch, in the columns of `schema`; None where nothing is left. `groups` and `names` are those of whoever counted.
+    /// The next batch, in the columns of `schema`; None where nothing is left. `groups` and `names` are those of the partition that counted.
     pub fn batch(
         &mut self,
         schema: SchemaRef,

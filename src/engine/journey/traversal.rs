@@ -242,7 +242,7 @@ impl Traversal {
     /// Hands on a batch of what was found, to whom [`Self::handing_on`] named.
     pub async fn hand_on(&mut self, batch: RecordBatch) -> Result<()> {
         let out = self.out.as_mut().ok_or_else(|| DataFusionError::Internal("nobody takes what is found".into()))?;
-        // whoever does not listen any more drops this, too
+        // a receiver that does not listen any more drops this, too
         out.send(batch).await.map_err(|e| DataFusionError::External(Box::new(e)))
     }
 

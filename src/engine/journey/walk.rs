@@ -24,8 +24,8 @@ use super::ties::Sequences;
 use super::visitors::{RelevantRows, Visitors};
 use super::{JourneyOutput, JourneySpec};
 use crate::attribution::{
-    Attributor, Bindings, Container, Conversion, ItemCredits, Journey, Line, Model, NO_VISIT, NONE, PathCounts, Place,
-    Reach, find_place,
+    Attributor, Bindings, Container, Conversion, ItemCredits, Journey, Model, NO_VISIT, NONE, PathCounts, Place,
+    ProductLine, Reach, find_place,
 };
 
 /// Bytes of what models count that are kept from bucket to bucket.
@@ -134,6 +134,11 @@ impl Walk {
     fn set_aside(&mut self, columns: &Columns, codes: &mut (Codes, Codes), range: Range<usize>) {
         let Self { by_person: Some(by_person), counted, items, selected, .. } = self else { return };
         let id = columns.ids.as_ref().filter(|ids| ids.is_valid(range.start)).map(|ids| ids.value(range.start));
+        if let Some(times) = columns.times_of_touches(range.clone())
+            && by_person.push_touches(columns, times, id, range.clone(), (&mut codes.0, &mut *items))
+        {
+            return;
+        }
         let told = |row: usize| {
             let visit = counted.visit_of(columns, row)?;
             let value = columns.value(row);
@@ -441,7 +446,7 @@ impl Visitors for Walk {
 
     fn add_set_aside(&self, columns: &Columns, rows: &mut Vec<u32>) {
         let Some(by_person) = &self.by_person else { return };
-        // of records that say nothing none is set aside, whoever's it is
+        // records that say nothing are never set aside
         let says_nothing = columns.offline && rows.is_empty() && !columns.have_items();
         if !says_nothing || self.rows_that_matter == RelevantRows::All {
             by_person.add_set_aside(columns, rows);
@@ -557,7 +562,7 @@ impl Walk {
                     true => items.number(texts.value(n)),
                     false => NONE,
                 };
-                Line {
+                ProductLine {
                     product: known(&lines.products, &mut state.products),
                     value: known(&lines.values, &mut self.items),
                     amount: lines.amounts.is_valid(n).then(|| lines.amounts.value(n)),

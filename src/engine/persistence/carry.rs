@@ -22,7 +22,7 @@ pub(super) struct Carry {
     /// The texts of all values at hand.
     texts: String,
     now: Option<CarriedValue>,
-    /// The visit that `now` is of, and the values of others, whose rows may lie between those of this one.
+    /// The visit that `now` is of, and the values of others, whose rows may be between those of this one.
     visit: Option<(i64, i64)>,
     others: HashMap<(i64, i64), CarriedValue>,
 }
@@ -83,7 +83,7 @@ impl Carry {
             held.since = time;
             return;
         }
-        // what is replaced makes room, where it lies at the end
+        // what is replaced makes room, where it is at the end
         let from = match self.now {
             _ if self.others.is_empty() => 0,
             Some(held) if held.to == self.texts.len() => held.from,

@@ -300,7 +300,7 @@ impl Filler {
         }
     }
 
-    /// The batch with its columns filled; `whole` are the batches of which [`Self::look_ahead`] has told.
+    /// The batch with its columns filled; `whole` are the batches that [`Self::look_ahead`] has seen.
     fn fill(&mut self, whole: &[TypedRows<'_>], batch: &RecordBatch) -> Result<RecordBatch> {
         let rows = self.rows(batch)?;
         let bytes = |column: usize| rows.sets[column].value_data().len().max(rows.len * 8);

@@ -1,4 +1,4 @@
-//! A file for whoever reads it: a row a conversion, with its id and what is to be done: `new` adds it, `restated` puts it in
+//! A file for people and other programs: a row a conversion, with its id and what is to be done: `new` adds it, `restated` puts it in
 //! place of the former one of its id, `retracted` takes it away.
 
 use std::collections::BTreeMap;
@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use chrono::{DateTime, SecondsFormat};
 use csv::WriterBuilder;
 
-use super::super::decide::ToldConversion;
+use super::super::decide::SentConversion;
 use super::super::definition::FILE_COLUMNS;
 use crate::{Error, Result};
 
@@ -20,13 +20,13 @@ pub fn header(columns: &[String], constants: &BTreeMap<String, String>) -> Resul
 }
 
 /// A row.
-pub fn row(columns: &[String], told: &ToldConversion) -> Result<String> {
-    let time = DateTime::from_timestamp_micros(told.time_us).unwrap_or_default();
-    let (time, value) = (time.to_rfc3339_opts(SecondsFormat::Micros, true), told.value.to_string());
-    let fixed = [told.id.as_str(), told.action, &time, &value, &told.currency];
-    let own = others(columns).map(|name| told.get(name).unwrap_or_default());
+pub fn row(columns: &[String], sent: &SentConversion) -> Result<String> {
+    let time = DateTime::from_timestamp_micros(sent.time_us).unwrap_or_default();
+    let (time, value) = (time.to_rfc3339_opts(SecondsFormat::Micros, true), sent.value.to_string());
+    let fixed = [sent.id.as_str(), sent.action, &time, &value, &sent.currency];
+    let own = others(columns).map(|name| sent.get(name).unwrap_or_default());
     let is_column = |name: &str| columns.iter().any(|column| column == name);
-    let constants = told.fields.iter().filter(|(name, _)| !APART.contains(&name.as_str()) && !is_column(name));
+    let constants = sent.fields.iter().filter(|(name, _)| !APART.contains(&name.as_str()) && !is_column(name));
     line(fixed.into_iter().chain(own).chain(constants.map(|(_, text)| text.as_str())))
 }
 

@@ -1,11 +1,11 @@
 //! The open standard: IAB Tech Lab, Event and Conversion API 1.0. A body is an array of core event objects.
 //!
-//! The standard merges records of one `data_set_id` and `id`: what is told again has the id that it had. It has no word for
+//! The standard merges records of one `data_set_id` and `id`: what is sent again has the id that it had. It has no word for
 //! what is taken back: that has the value 0. `ext.action` says which of the three an event is.
 
 use serde_json::{Map, Value, json};
 
-use super::super::decide::ToldConversion;
+use super::super::decide::SentConversion;
 
 /// The types of events that the standard names.
 const EVENT_TYPES: &[&str] = &[
@@ -78,27 +78,27 @@ const ADDRESS: [&str; 7] = ["first_name", "last_name", "street", "city", "state"
 const PROPERTIES: [&str; 5] = ["transaction_id", "page_url", "lead_source", "lead_status", "lead_reason"];
 
 /// The core event object.
-pub fn event(told: &ToldConversion) -> Value {
+pub fn event(sent: &SentConversion) -> Value {
     let mut event = Map::new();
-    event.insert("data_set_id".into(), told.get("data_set_id").into());
-    event.insert("id".into(), told.id.as_str().into());
-    event.insert("timestamp".into(), told.time_us.div_euclid(1_000_000).into());
-    let name = type_of(told);
+    event.insert("data_set_id".into(), sent.get("data_set_id").into());
+    event.insert("id".into(), sent.id.as_str().into());
+    event.insert("timestamp".into(), sent.time_us.div_euclid(1_000_000).into());
+    let name = type_of(sent);
     if EVENT_TYPES.contains(&name.as_str()) {
         event.insert("event_type".into(), name.into());
     } else {
         event.insert("event_type".into(), "custom".into());
         event.insert("custom_event".into(), name.into());
     }
-    event.insert("value".into(), told.value.into());
-    event.insert("currency_code".into(), told.currency.as_str().into());
-    event.extend(told.get("source").map(|source| ("source".to_string(), source.into())));
+    event.insert("value".into(), sent.value.into());
+    event.insert("currency_code".into(), sent.currency.as_str().into());
+    event.extend(sent.get("source").map(|source| ("source".to_string(), source.into())));
     let texts = |names: &[&str]| -> Map<String, Value> {
-        names.iter().filter_map(|name| Some((name.to_string(), told.get(name)?.into()))).collect()
+        names.iter().filter_map(|name| Some((name.to_string(), sent.get(name)?.into()))).collect()
     };
     let mut user = Map::new();
-    user.extend(USER_TEXTS.iter().filter_map(|(ours, theirs)| Some((theirs.to_string(), told.get(ours)?.into()))));
-    user.extend(USER_LISTS.iter().filter_map(|(ours, theirs)| Some((theirs.to_string(), json!([told.get(ours)?])))));
+    user.extend(USER_TEXTS.iter().filter_map(|(ours, theirs)| Some((theirs.to_string(), sent.get(ours)?.into()))));
+    user.extend(USER_LISTS.iter().filter_map(|(ours, theirs)| Some((theirs.to_string(), json!([sent.get(ours)?])))));
     let (address, properties) = (texts(&ADDRESS), texts(&PROPERTIES));
     if !address.is_empty() {
         user.insert("address".into(), json!([address]));
@@ -109,17 +109,17 @@ pub fn event(told: &ToldConversion) -> Value {
     if !properties.is_empty() {
         event.insert("properties".into(), properties.into());
     }
-    event.insert("ext".into(), json!({"action": told.action}));
+    event.insert("ext".into(), json!({"action": sent.action}));
     event.into()
 }
 
-fn type_of(told: &ToldConversion) -> String {
-    let kept = told.identifiers.as_deref().and_then(|kept| serde_json::from_str::<Map<String, Value>>(kept).ok());
+fn type_of(sent: &SentConversion) -> String {
+    let kept = sent.identifiers.as_deref().and_then(|kept| serde_json::from_str::<Map<String, Value>>(kept).ok());
     let kept = kept.and_then(|kept| Some(kept.get("event_type")?.as_str()?.to_string()));
-    kept.or_else(|| told.get("event_type").map(str::to_string)).unwrap_or_else(|| USUAL_TYPE.into())
+    kept.or_else(|| sent.get("event_type").map(str::to_string)).unwrap_or_else(|| USUAL_TYPE.into())
 }
 
-/// The type: what is taken back is of the type that it was told as.
-pub fn again(told: &ToldConversion) -> Option<String> {
-    Some(json!({"event_type": type_of(told)}).to_string())
+/// The type: what is taken back is of the type that it was sent as.
+pub fn again(sent: &SentConversion) -> Option<String> {
+    Some(json!({"event_type": type_of(sent)}).to_string())
 }

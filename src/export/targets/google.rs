@@ -3,14 +3,14 @@
 //! Within a conversion action, an event of a known `transactionId` is an adjustment: its value and currency take the place of
 //! the former ones (Conversion adjustments). What is taken back is adjusted to 0. Every event, an adjustment, too, needs an
 //! identifier, so the ledger keeps those of what Google has. A field that is wrong refuses the whole request (Upgrade from the
-//! Google Ads API, Field mappings), so what Google would refuse is not told.
+//! Google Ads API, Field mappings), so what Google would refuse is not sent.
 
 use std::collections::BTreeMap;
 
 use chrono::{DateTime, SecondsFormat};
 use serde_json::{Map, Value, json};
 
-use super::super::decide::ToldConversion;
+use super::super::decide::SentConversion;
 use super::Frame;
 
 const CLICKS: [&str; 3] = ["gclid", "gbraid", "wbraid"];
@@ -42,31 +42,31 @@ pub fn frame(constants: &BTreeMap<String, String>, consented: bool) -> Frame {
 }
 
 /// An event.
-pub fn event(told: &ToldConversion) -> Value {
-    let mut event = match told.identifiers.as_deref().and_then(|kept| serde_json::from_str(kept).ok()) {
+pub fn event(sent: &SentConversion) -> Value {
+    let mut event = match sent.identifiers.as_deref().and_then(|kept| serde_json::from_str(kept).ok()) {
         Some(kept) => kept,
-        None => identifiers(told),
+        None => identifiers(sent),
     };
-    let time = DateTime::from_timestamp_micros(told.time_us).unwrap_or_default();
-    event.insert("transactionId".into(), told.id.as_str().into());
+    let time = DateTime::from_timestamp_micros(sent.time_us).unwrap_or_default();
+    event.insert("transactionId".into(), sent.id.as_str().into());
     event.insert("eventTimestamp".into(), time.to_rfc3339_opts(SecondsFormat::Micros, true).into());
-    event.insert("conversionValue".into(), told.value.into());
-    event.insert("currency".into(), told.currency.as_str().into());
+    event.insert("conversionValue".into(), sent.value.into());
+    event.insert("currency".into(), sent.currency.as_str().into());
     event.into()
 }
 
-fn identifiers(told: &ToldConversion) -> Map<String, Value> {
+fn identifiers(sent: &SentConversion) -> Map<String, Value> {
     let mut found = Map::new();
-    let clicks = CLICKS.iter().filter_map(|name| Some((name.to_string(), Value::from(told.get(name)?))));
+    let clicks = CLICKS.iter().filter_map(|name| Some((name.to_string(), Value::from(sent.get(name)?))));
     let clicks: Map<String, Value> = clicks.collect();
     if !clicks.is_empty() {
         found.insert("adIdentifiers".into(), clicks.into());
     }
     let mut users = vec![];
-    users.extend(told.get("email").map(|email| json!({"emailAddress": email})));
-    users.extend(told.get("phone").map(|phone| json!({"phoneNumber": phone})));
+    users.extend(sent.get("email").map(|email| json!({"emailAddress": email})));
+    users.extend(sent.get("phone").map(|phone| json!({"phoneNumber": phone})));
     let address =
-        ADDRESS.iter().filter_map(|(ours, theirs)| Some((theirs.to_string(), Value::from(of_address(told, ours)?))));
+        ADDRESS.iter().filter_map(|(ours, theirs)| Some((theirs.to_string(), Value::from(of_address(sent, ours)?))));
     let address: Map<String, Value> = address.collect();
     if address.len() == ADDRESS.len() {
         users.push(json!({"address": address}));
@@ -74,14 +74,14 @@ fn identifiers(told: &ToldConversion) -> Map<String, Value> {
     if !users.is_empty() {
         found.insert("userData".into(), json!({"userIdentifiers": users}));
     }
-    found.extend(told.get("event_source").map(|source| ("eventSource".to_string(), source.into())));
+    found.extend(sent.get("event_source").map(|source| ("eventSource".to_string(), source.into())));
     found
 }
 
 /// A part of an address. A country is two letters of ISO 3166: for another text Google refuses the whole request (REST reference,
 /// ErrorReason).
-fn of_address(told: &ToldConversion, name: &str) -> Option<String> {
-    let text = told.get(name)?.trim();
+fn of_address(sent: &SentConversion, name: &str) -> Option<String> {
+    let text = sent.get(name)?.trim();
     match name {
         "country_code" => {
             let is_code = text.len() == 2 && text.bytes().all(|b| b.is_ascii_alphabetic());
@@ -92,8 +92,8 @@ fn of_address(told: &ToldConversion, name: &str) -> Option<String> {
 }
 
 /// The identifiers.
-pub fn again(told: &ToldConversion) -> Option<String> {
-    Some(Value::from(identifiers(told)).to_string())
+pub fn again(sent: &SentConversion) -> Option<String> {
+    Some(Value::from(identifiers(sent)).to_string())
 }
 
 #[cfg(test)]
@@ -104,7 +104,7 @@ mod tests {
     fn an_address_has_a_country_that_is_one() {
         let of = |country: &str| {
             let parts = [("first_name", "f"), ("last_name", "l"), ("postal_code", "10115"), ("country_code", country)];
-            let told = ToldConversion {
+            let sent = SentConversion {
                 id: "a".into(),
                 action: "new",
                 time_us: 0,
@@ -113,7 +113,7 @@ mod tests {
                 fields: parts.map(|(name, text)| (name.to_string(), text.to_string())).to_vec(),
                 identifiers: None,
             };
-            event(&told)["userData"]["userIdentifiers"][0]["address"]["regionCode"].clone()
+            event(&sent)["userData"]["userIdentifiers"][0]["address"]["regionCode"].clone()
         };
         assert_eq!(of(" de"), "DE");
         assert_eq!(of("Germany"), Value::Null);

@@ -1,14 +1,14 @@
 //! Meta: Conversions API, the body of a request to `/events`.
 //!
 //! It takes an event once: within 48 hours a second one of the same `event_name` and `event_id` is dropped, after that it is another
-//! event (Server event parameters). So nothing is told again. A request is refused as a whole when one event is too old, which is
+//! event (Server event parameters). So nothing is sent again. A request is refused as a whole when one event is too old, which is
 //! looked at before (`decide`).
 
 use std::collections::BTreeMap;
 
 use serde_json::{Map, Value, json};
 
-use super::super::decide::ToldConversion;
+use super::super::decide::SentConversion;
 use super::Frame;
 
 /// Who it was: ours, theirs, and whether theirs is a list.
@@ -41,25 +41,25 @@ pub fn frame(constants: &BTreeMap<String, String>) -> Frame {
 }
 
 /// An event.
-pub fn event(told: &ToldConversion) -> Value {
+pub fn event(sent: &SentConversion) -> Value {
     let user = USER.iter().filter_map(|(ours, theirs, list)| {
-        let text = told.get(ours)?;
+        let text = sent.get(ours)?;
         Some((theirs.to_string(), if *list { json!([text]) } else { text.into() }))
     });
     let user: Map<String, Value> = user.collect();
-    let mut custom = json!({"value": told.value, "currency": told.currency});
-    if let Some(order) = told.get("order_id") {
+    let mut custom = json!({"value": sent.value, "currency": sent.currency});
+    if let Some(order) = sent.get("order_id") {
         custom["order_id"] = order.into();
     }
     let mut event = json!({
-        "event_name": told.get("event_name").unwrap_or(USUAL_NAME),
-        "event_time": told.time_us.div_euclid(1_000_000),
-        "event_id": told.id,
-        "action_source": told.get("action_source"),
+        "event_name": sent.get("event_name").unwrap_or(USUAL_NAME),
+        "event_time": sent.time_us.div_euclid(1_000_000),
+        "event_id": sent.id,
+        "action_source": sent.get("action_source"),
         "user_data": user,
         "custom_data": custom,
     });
-    if let Some(url) = told.get("page_url") {
+    if let Some(url) = sent.get("page_url") {
         event["event_source_url"] = url.into();
     }
     event

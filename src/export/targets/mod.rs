@@ -1,4 +1,4 @@
-//! How each target is told: bodies, each a file and a request, in the form that the target documents.
+//! How conversions are sent to each target: bodies, each a file and a request, in the form that the target documents.
 //!
 //! * `ecapi`, `google`, `meta`, `csv`: a conversion in the words of one target.
 //!
@@ -11,7 +11,7 @@ mod meta;
 
 use std::collections::BTreeMap;
 
-use super::decide::ToldConversion;
+use super::decide::SentConversion;
 use super::target::Target;
 use crate::Result;
 
@@ -42,20 +42,20 @@ pub fn frame(
 }
 
 /// A conversion as it stands in a body.
-pub fn event(target: Target, columns: &[String], told: &ToldConversion) -> Result<String> {
+pub fn event(target: Target, columns: &[String], sent: &SentConversion) -> Result<String> {
     match target {
-        Target::Ecapi => Ok(ecapi::event(told).to_string()),
-        Target::Google => Ok(google::event(told).to_string()),
-        Target::Meta => Ok(meta::event(told).to_string()),
-        Target::Csv => csv::row(columns, told),
+        Target::Ecapi => Ok(ecapi::event(sent).to_string()),
+        Target::Google => Ok(google::event(sent).to_string()),
+        Target::Meta => Ok(meta::event(sent).to_string()),
+        Target::Csv => csv::row(columns, sent),
     }
 }
 
-/// What the target must be told again of a conversion before it changes or takes it back, JSON.
-pub fn again(target: Target, told: &ToldConversion) -> Option<String> {
+/// What must be sent again of a conversion before it changes or takes it back, JSON.
+pub fn again(target: Target, sent: &SentConversion) -> Option<String> {
     match target {
-        Target::Ecapi => ecapi::again(told),
-        Target::Google => google::again(told),
+        Target::Ecapi => ecapi::again(sent),
+        Target::Google => google::again(sent),
         Target::Meta | Target::Csv => None,
     }
 }

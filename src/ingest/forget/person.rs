@@ -127,7 +127,7 @@ impl Person {
         Ok(Self { suite: suite.into(), name, own, had, visitors, wholly, ids })
     }
 
-    /// True on the rows of the suite, whoever's.
+    /// True on all rows of the suite.
     pub fn of_suite(&self) -> Expr {
         ident(SUITE).eq(lit(self.suite.as_str()))
     }

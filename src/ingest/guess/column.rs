@@ -10,9 +10,10 @@ use arrow::datatypes::{DataType, FieldRef, Fields, Float64Type};
 use datafusion::sql::sqlparser::keywords::ALL_KEYWORDS;
 use serde_json::{Map, Value};
 
-use super::headings::Word;
+use super::headings::{Word, name_of};
 use super::words::WRAPPERS;
 use super::written::{DAY_NUMBER, ISO_DAY, WHOLE_CLOCK, are_day_numbers, clock_of, days_of, has_form};
+use crate::functions::parse_number::{parse, side};
 use crate::ingest::amounts::is_amount;
 use crate::ingest::cells::time_in;
 use crate::quote;
@@ -22,6 +23,28 @@ use crate::time::{Written, parse_time};
 const MAX_PARTS: usize = 1_000;
 /// Parts of a record that are shown of such a column.
 const MAX_SHOWN_PARTS: usize = 12;
+/// What a column beside amounts says of one that went out, and of one that came in.
+const SIDES: [(&str, &str); 6] =
+    [("dr", "cr"), ("debit", "credit"), ("d", "c"), ("dbit", "crdt"), ("soll", "haben"), ("s", "h")];
+/// How words begin that say that a deal, an order or a payment came to nothing.
+const LOST: [&str; 14] = [
+    "lost",
+    "verloren",
+    "cancel",
+    "storn",
+    "fail",
+    "refund",
+    "void",
+    "declin",
+    "reject",
+    "abgelehnt",
+    "annul",
+    "perdu",
+    "perdid",
+    "chargeback",
+];
+/// A column with more texts says no state.
+const MAX_STATES: usize = 40;
 /// Texts of a column that are looked at for JSON.
 const MAX_JSON_TEXTS: usize = 200;
 
@@ -226,13 +249,71 @@ impl Column {
     /// The currencies that stand at its amounts.
     pub fn currencies(&self) -> BTreeSet<String> {
         let sign_of = |text: &String| {
-            let sign: String = text.chars().filter(|c| c.is_alphabetic() || "€$£¥".contains(*c)).collect();
+            let words = text.split(|c: char| !(c.is_alphabetic() || "€$£¥".contains(c)));
+            let sign: String = words.filter(|word| side(word).is_none()).collect();
             Some(sign).filter(|sign| !sign.is_empty())
         };
         self.texts().iter().filter_map(sign_of).collect()
     }
 
-    /// True for times of which only a clock is told.
+    /// The text that says of an amount that it went out, in a column that says of each that or that it came in.
+    pub fn debit(&self) -> Option<String> {
+        let mut texts: Vec<String> = self.texts();
+        texts.sort_unstable();
+        texts.dedup();
+        let [one, other] = texts.as_slice() else { return None };
+        let are = |debit: &str, credit: &str| {
+            SIDES.iter().any(|(d, c)| debit.eq_ignore_ascii_case(d) && credit.eq_ignore_ascii_case(c))
+        };
+        match (are(one, other), are(other, one)) {
+            (true, _) => Some(one.clone()),
+            (_, true) => Some(other.clone()),
+            _ => None,
+        }
+    }
+
+    /// True for one of these names.
+    pub fn is_named(&self, names: &[&str]) -> bool {
+        self.plain.iter().any(|name| is_one_of(name, names))
+    }
+
+    /// The texts that say that a row came to nothing, in a column that says it of some rows.
+    pub fn says_lost(&self) -> Vec<String> {
+        let texts: BTreeSet<String> = self.texts().into_iter().collect();
+        let is_lost = |text: &&String| {
+            let text = text.to_lowercase();
+            text.split(|c: char| !c.is_alphabetic()).any(|word| LOST.iter().any(|lost| word.starts_with(*lost)))
+        };
+        let lost: Vec<String> = texts.iter().filter(is_lost).cloned().collect();
+        // what says something else in each row is no state of them
+        if texts.len() > MAX_STATES || lost.len() == texts.len() { vec![] } else { lost }
+    }
+
+    /// True for a column with one of these names that says nothing but these words.
+    pub fn says_one_of(&self, names: &[&str], said: &[&str]) -> bool {
+        let texts = if self.is_named(names) { self.texts() } else { vec![] };
+        !texts.is_empty() && texts.iter().all(|text| is_one_of(&plain(text), said))
+    }
+
+    /// True where one of its amounts is below 0.
+    pub fn has_negative(&self) -> bool {
+        let is_negative = |text: &String| ['.', ','].into_iter().any(|sign| parse(text, sign).is_some_and(|n| n < 0.0));
+        match &self.values {
+            Some(values) if values.data_type().is_numeric() => cast(values, &DataType::Float64)
+                .is_ok_and(|numbers| numbers.as_primitive::<Float64Type>().iter().flatten().any(|n| n < 0.0)),
+            _ => self.written().iter().any(is_negative),
+        }
+    }
+
+    /// True for numbers that customers' cards may have: not those of payment cards, nor what is left of them.
+    pub fn may_be_customer_card(&self) -> bool {
+        let numbers: Vec<String> = self.digits().iter().map(|text| text.replace([' ', '-'], "")).collect();
+        let is_masked = |text: &String| text.contains(['*', '•']) || text.to_lowercase().contains("xx");
+        let is_left = |text: &String| text.len() <= 4 || is_masked(text);
+        !numbers.is_empty() && !numbers.iter().any(is_left) && !numbers.iter().all(|text| is_payment_card(text))
+    }
+
+    /// True for times that only have a clock.
     pub fn is_by_clock(&self) -> bool {
         let texts = self.texts();
         !texts.is_empty() && texts.iter().all(|text| matches!(parse_time(text), Some(Written::Clock(_))))
@@ -322,6 +403,14 @@ pub(super) fn plain(name: &str) -> String {
     name.trim_matches(['_', '$']).to_string()
 }
 
+/// What a column may be called: by its heading, and where this names a part of what belongs to the row by the part's own name:
+/// `properties.$current_url`.
+pub(super) fn names_of_heading(heading: &str) -> Vec<String> {
+    let name = name_of(heading);
+    let part = name.split_once('.').filter(|(record, _)| is_one_of(&plain(record), WRAPPERS));
+    [name].into_iter().chain(part.map(|(_, part)| part)).map(plain).collect()
+}
+
 /// True for names that are the same but for `_`: `order_id`, `orderid`.
 pub(super) fn is_same_name(one: &str, other: &str) -> bool {
     one.bytes().filter(|byte| *byte != b'_').eq(other.bytes().filter(|byte| *byte != b'_'))
@@ -393,6 +482,17 @@ fn as_texts(values: &ArrayRef) -> Vec<String> {
     let Ok(texts) = cast(values, &DataType::Utf8) else { return vec![] };
     let texts = texts.as_string::<i32>().iter().flatten().map(str::trim);
     texts.filter(|text| !text.is_empty()).map(String::from).collect()
+}
+
+/// True for the number of a credit or debit card: 13 to 19 digits, of which the last one checks the others.
+fn is_payment_card(text: &str) -> bool {
+    let digits: Option<Vec<u32>> = text.chars().map(|c| c.to_digit(10)).collect();
+    let Some(digits) = digits.filter(|digits| (13..=19).contains(&digits.len())) else { return false };
+    let weighed = digits.iter().rev().enumerate().map(|(place, digit)| match place % 2 {
+        0 => *digit,
+        _ => 2 * digit / 10 + 2 * digit % 10,
+    });
+    weighed.sum::<u32>().is_multiple_of(10)
 }
 
 fn kind_of(data_type: &DataType) -> &'static str {

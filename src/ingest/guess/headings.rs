@@ -7,9 +7,9 @@ use std::collections::HashMap;
 use std::sync::LazyLock;
 
 use self::Word::{
-    Amount, Booking, Call, Case, Closed, Code, Created, Currency, Customer, Date, Day, Email, Event, Invoice, Lead,
-    Link, Month, Number, Of, Order, Other, Payment, Product, Quantity, Receipt, Sale, Start, Tax, Time, Transaction,
-    Unknown, Utc, Without, Won, Year, Zone,
+    Amount, Booking, Call, Card, Case, Closed, Code, Created, Currency, Customer, Date, Day, Email, Event, Invoice,
+    Lead, Link, Month, Number, Of, Order, Other, Payment, Product, Quantity, Receipt, Sale, Start, Tax, Time,
+    Transaction, Unknown, Utc, Without, Won, Year, Zone,
 };
 
 /// What a word of a heading says.
@@ -45,6 +45,7 @@ pub(super) enum Word {
     Created,
     Start,
     Customer,
+    Card,
     Product,
     /// Nothing: `the`, `web`.
     Link,
@@ -102,7 +103,9 @@ const WORDS: &[(Word, &str)] = &[
     (Start, "start started begin begann beginn debut inicio inizio"),
     (Customer, "customer cust kunde kunden client clients cliente klant klanten buyer shopper guest patron member"),
     (Customer, "mitglied mitglieds loyalty user account acct konto debitor contact kontakt person subscriber crm"),
-    (Customer, "requester payer caller kundenkarte acheteur"),
+    (Customer, "requester payer caller kundenkarte klantenkaart acheteur clubcard club rewards treue treuekarte"),
+    (Customer, "fidelity fidelite"),
+    (Card, "card karte karten carte tarjeta tessera kaart"),
     (Product, "product produkt item items article artikel articulo articolo material sku produit producto prodotto"),
     (Product, "plu ean upc gtin barcode"),
     (Link, "the de del della di du des der die das von van la le les el al at on am um in im and und et y e c my web"),
@@ -208,7 +211,10 @@ pub(super) const TRANSACTION_NUMBER: Sought = Sought {
 pub(super) const OWN_NUMBER: Sought =
     Sought { what: &[Number, Code], of: &[Case, Call], beside: &[Link], need: Need::Both, unknown: 0 };
 pub(super) const CUSTOMER_NUMBER: Sought =
-    Sought { what: &[Number, Code], of: &[Customer], beside: &[Link], need: Need::Both, unknown: 0 };
+    Sought { what: &[Number, Code], of: &[Customer], beside: &[Link, Card], need: Need::Both, unknown: 0 };
+/// The number of a card, which may be the customer's.
+pub(super) const CARD_NUMBER: Sought =
+    Sought { what: &[Number], of: &[Card], beside: &[Link], need: Need::Both, unknown: 0 };
 pub(super) const CUSTOMER_EMAIL: Sought =
     Sought { what: &[Email], of: &[Customer, Invoice, Order], beside: &[Link], need: Need::What, unknown: 0 };
 pub(super) const AMOUNT: Sought = Sought {
@@ -247,7 +253,7 @@ impl Sought {
                 has_what = true;
             } else if let Some(place) = self.of.iter().position(|of| of == word) {
                 subject = Some(subject.map_or(place, |before| before.min(place)));
-            } else if *word == Unknown {
+            } else if *word == Unknown || *word == Card && !self.beside.contains(word) {
                 unknown += 1;
             } else if !self.beside.contains(word) {
                 return None;
@@ -453,6 +459,21 @@ mod tests {
         for heading in ["Customer No", "Kunden-Nr.", "Client ID", "Account number", "Código de cliente"] {
             assert!(is(&CUSTOMER_NUMBER, heading), "{heading}");
         }
+        for heading in ["Loyalty Card No", "Club card number", "Kundenkarte Nr.", "N° de carte fidélité"] {
+            assert!(is(&CUSTOMER_NUMBER, heading), "{heading}");
+        }
+        for (heading, expected) in [
+            ("Card No", true),
+            ("CARD_NUMBER", true),
+            ("Kartennummer", true),
+            ("Credit card no", false),
+            ("Gift card number", false),
+            ("Card type", false),
+            ("Payment card no", false),
+        ] {
+            assert_eq!(is(&CARD_NUMBER, heading), expected, "{heading}");
+        }
+        assert!(is(&MOMENT, "Card Sale Date"));
         for heading in ["Number of customers", "Customer name", "Customer since", "Salesperson ID"] {
             assert!(!is(&CUSTOMER_NUMBER, heading), "{heading}");
         }

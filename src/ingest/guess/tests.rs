@@ -1,6 +1,8 @@
 //! Mappings that are guessed, of files of many kinds.
 
 #![allow(clippy::unwrap_used)]
+mod systems;
+
 use arrow::array::{ArrayRef, Date32Array, StringArray, Time32SecondArray};
 use parquet::arrow::ArrowWriter;
 
@@ -354,7 +356,8 @@ purchase,"{""order_id"":""T"",""revenue"":5.5}",2026-10-05T10:01:00Z,d
     assert_eq!(mapping.dimensions["page_url"], "json_get(properties, '$current_url')", "{text}");
     assert_eq!(mapping.visit.as_deref(), Some("json_get(properties, '$session_id')"));
     assert_eq!(mapping.transaction_id.as_deref(), Some("json_get(properties, 'order_id')"));
-    assert_eq!(mapping.metrics["revenue"], "json_get(properties, 'revenue')");
+    let revenue = "CASE WHEN \"event\" = 'purchase' THEN json_get(properties, 'revenue') END";
+    assert_eq!(mapping.metrics["revenue"], revenue);
     let keys = "#   properties (JSON with the keys $current_url, $session_id, order, order_id, revenue)";
     assert!(text.contains(keys), "{text}");
     let text = of("a.csv", "time,properties\n2026-10-05,\"{\"\"url\"\":1}\"\n2026-10-05,x\n");

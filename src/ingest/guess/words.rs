@@ -18,6 +18,9 @@ pub(super) const VISITOR: &[&str] = &[
     "cookie_id",
     "visitor",
 ];
+/// Those that are another id once somebody logged in, and what stays the same then.
+pub(super) const PERSON: &[&str] = &["distinct_id"];
+pub(super) const DEVICE: &[&str] = &["device_id"];
 pub(super) const TIME: &[&str] = &[
     "event_timestamp",
     "derived_tstamp",
@@ -118,10 +121,7 @@ pub(super) const CUSTOMER: &[&str] = &[
 pub(super) const EMAIL: &[&str] = &["email"];
 pub(super) const DIMENSIONS: &[(&str, &[&str])] = &[
     ("page_url", &["page_url", "page_location", "url", "context_page_url", "event_url", "current_url"]),
-    (
-        "page_name",
-        &["page_name", "page_title", "current_page_title", "context_page_title", "page", "title", "event_title"],
-    ),
+    ("page_name", &["page_name", "page_title", "current_page_title", "context_page_title", "page", "event_title"]),
     (
         "tracking_code",
         &[
@@ -143,6 +143,8 @@ pub(super) const DIMENSIONS: &[(&str, &[&str])] = &[
     ("state", &["state", "region"]),
     ("zip", &["zip", "zip_code", "postal_code", "postcode"]),
 ];
+/// A page's name where rows are hits; else it may be a person's.
+pub(super) const TITLE: &[&str] = &["title"];
 pub(super) const METRICS: &[(&str, &[&str])] = &[
     (
         "revenue",
@@ -172,6 +174,9 @@ pub(super) const METRICS: &[(&str, &[&str])] = &[
     ("units", &["units", "quantity", "qty", "items", "total_item_quantity", "menge", "anzahl"]),
     ("orders", &["orders", "purchases", "transactions"]),
 ];
+/// An order's number where a row is one of its lines, and how the headings begin then that say what is bought.
+pub(super) const NAME: &[&str] = &["name"];
+pub(super) const LINE_HEADING: &str = "lineitem_";
 /// Lists of product lines, and what the parts of a line are called.
 pub(super) const LINES: &[&str] = &["items", "products", "line_items", "item_details", "order_items", "cart_items"];
 pub(super) const LINE_PRODUCT: &[&str] = &["sku", "item_id", "item_sku", "product_id", "id", "item_name", "name"];
@@ -183,8 +188,22 @@ pub(super) const EVENT: &[&str] = &["event_name", "event", "type", "event_type"]
 pub(super) const ORDER: &[&str] = &["purchase", "order_completed", "checkout_completed", "ecommerce_order"];
 pub(super) const PAGE_VIEW: &[&str] = &["page_view", "page_viewed", "mp_web_page_view", "page", "action"];
 /// Records that hold what belongs to the row itself.
-pub(super) const WRAPPERS: &[&str] =
-    &["properties", "ecommerce", "event_properties", "user_properties", "event_data", "attributes", "payload", "data"];
+pub(super) const WRAPPERS: &[&str] = &[
+    "properties",
+    "ecommerce",
+    "event_properties",
+    "user_properties",
+    "event_data",
+    "attributes",
+    "payload",
+    "data",
+    "metadata",
+];
+/// How columns' names end that say what became of a record.
+pub(super) const STATE: &[&str] = &["status", "stage", "stage_name", "stagename", "state"];
+/// What Stripe says of records whose amounts are in cents, and where.
+pub(super) const IN_CENTS: &[&str] = &["charge", "payment_intent", "invoice", "refund", "checkout_session"];
+pub(super) const OBJECT: &[&str] = &["object"];
 /// Columns that say what the clock shows, beside one of days.
 pub(super) const CLOCK: &[&str] =
     &["time", "time_of_day", "uhrzeit", "zeit", "heure", "hora", "ora", "tijd", "erzet", "uzeit", "cputm"];

@@ -1,5 +1,5 @@
 //! Column chunks that are encoded here, since it takes less time than the writer of the Parquet library: columns of few values, ids of
-//! visitors, whose rows lie side by side, and decimal numbers without a dictionary, such as sequences.
+//! visitors, whose rows are side by side, and decimal numbers without a dictionary, such as sequences.
 //!
 //! In: the rows of one column of a row group, as dictionary arrays over the same texts, texts, integers or floating point numbers of
 //! eight bytes, or decimal numbers. Out: the bytes of its chunk of the file, and what the footer says of it, as that writer gives them.
@@ -511,6 +511,19 @@ fn page_of(rows: &[u32], nullable: bool) -> Vec<u8> {
         let levels: Vec<u32> = rows.iter().map(|row| u32::from(*row > 0)).collect();
         put_levels(&levels, &mut page);
     }
+    let numbers = numbers_of(rows);
+    let bits = u32::BITS - numbers.iter().max().copied().unwrap_or(0).leading_zeros();
+    page.push(bits as u8);
+    put_runs(&numbers, bits, &mut page);
+    page
+}
+
+/// The numbers of the rows that have a value, from 0.
+fn numbers_of(rows: &[u32]) -> Vec<u32> {
+    // most pages have one in each row, which takes much less time
+    if !rows.contains(&NULL) {
+        return rows.iter().map(|row| row.wrapping_sub(1)).collect();
+    }
     // each is put where the next one goes, and stays there where it has a value
     let (mut numbers, mut count) = (vec![0_u32; rows.len()], 0);
     for row in rows {
@@ -518,10 +531,7 @@ fn page_of(rows: &[u32], nullable: bool) -> Vec<u8> {
         count += usize::from(*row != NULL);
     }
     numbers.truncate(count);
-    let bits = u32::BITS - numbers.iter().max().copied().unwrap_or(0).leading_zeros();
-    page.push(bits as u8);
-    put_runs(&numbers, bits, &mut page);
-    page
+    numbers
 }
 
 /// Says at the beginning of a page which rows have a value: 1 for those, 0 for others.

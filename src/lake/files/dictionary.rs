@@ -1,10 +1,10 @@
-//! The texts of columns while rows wait to be sorted: each text is kept once for all rows of a writer, and rows hold its number.
+//! The texts of columns while rows wait to be sorted: each text is kept once for all rows of a writer, and rows have its number, its code.
 //!
-//! In: batches' columns. Out: codes of their rows, of as few bytes as they need; the shape that rows have while they are sorted,
-//! spilled and merged, in which a coded column is one of keys; and at the end its texts beside them. A column whose values
-//! hardly recur would only grow by this, and so would memory by too many texts: from then on its rows are kept as they come, and
-//! those that are coded already get their texts when they are read. The rows of two writers become those of one by
-//! [`Dictionaries::append`], which says what the codes of one are in the other.
+//! In: the columns of batches. Out: codes of their rows, of as few bytes as they need; the form that rows have while they are sorted, spilled
+//! and merged, in which a coded column is a column of keys; and at the end the texts beside them. A column whose values hardly recur would
+//! only grow by this, and too many texts would fill the memory. From then on the rows of such a column are kept as they come, and rows
+//! that are coded already get their texts when they are read. [`Dictionaries::append`] joins the rows of two writers, and says which codes
+//! of the one are which codes of the other.
 
 use std::sync::Arc;
 
@@ -14,7 +14,7 @@ use arrow::datatypes::{DataType, FieldRef, Schema, SchemaRef, UInt32Type};
 
 use super::layout::ORDER;
 use crate::columns::{FILE, HIT_ID, ROW, SOURCE};
-use crate::distinct_texts::{DistinctTexts, NULL, coded_texts, coded_type, is_same, keys_of};
+use crate::distinct_texts::{DistinctTexts, NULL, as_they_come, coded_texts, coded_type, is_same, keys_of};
 use crate::{Error, Result};
 
 /// Distinct texts that any column may have; with more, its values must recur.
@@ -293,7 +293,7 @@ impl Texts {
             None => Ok(column.clone()),
         };
         let columns = batch.columns().iter().zip(&self.texts).map(column).collect::<Result<Vec<_>>>()?;
-        Ok(RecordBatch::try_new(self.schema.clone(), columns)?)
+        Ok(RecordBatch::try_new(as_they_come(&self.schema, &columns), columns)?)
     }
 }
 
@@ -316,7 +316,7 @@ struct KnownTexts {
 }
 
 impl KnownTexts {
-    /// True where these are the texts: they are kept here, so that nothing else can lie where they do.
+    /// True where these are the texts: they are kept here, so that nothing else can be where they do.
     fn are(&self, texts: &StringArray) -> bool {
         let place = |texts: &StringArray| (texts.value_offsets().as_ptr(), texts.value_data().as_ptr(), texts.len());
         place(&self.texts) == place(texts)
@@ -378,9 +378,10 @@ impl Dictionary {
         let keys = rows.keys();
         let codes: Vec<u32> = match keys.nulls() {
             None => keys.values().iter().map(code).collect(),
+            // by their places, so that it is known how many there are
             Some(nulls) => {
-                let pairs = keys.values().iter().zip(nulls);
-                pairs.map(|(key, is_valid)| if is_valid { code(key) } else { NULL }).collect()
+                let of_row = |row: usize| if nulls.is_valid(row) { code(&keys.values()[row]) } else { NULL };
+                (0..keys.len()).map(of_row).collect()
             }
         };
         self.last = Some(known);

@@ -5,7 +5,8 @@
 //! where that can be (`coded_column`). Out: the file's bytes, row group by row group, the same for any number of threads. In
 //! memory are the rows of one row group, what was encoded of it, and the encoders of as many columns as there are threads, however
 //! many columns the file has. Where the rows take more than they may, texts that recur are kept once; only where that gains too
-//! little, the row group ends before it is full.
+//! little, the row group ends before it is full. Pages of all columns have the same rows: who needs those of one page of a column
+//! reads one page of each other.
 
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
@@ -29,7 +30,7 @@ pub(super) const ENCODER_BYTES: usize = 768 << 10;
 
 /// What encoding may take.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Room {
+pub(super) struct EncoderLimits {
     /// Columns that are encoded at once.
     pub threads: usize,
     /// Memory of the rows of a row group, about.
@@ -49,18 +50,18 @@ pub(super) struct Encoder {
     packed: usize,
     dictionaries: Dictionaries,
     most_rows: usize,
-    room: Room,
+    limits: EncoderLimits,
 }
 
 impl Encoder {
     /// A file without rows; `properties` say how many rows a row group has at most.
-    pub fn new(schema: &SchemaRef, properties: WriterProperties, room: Room) -> Result<Self> {
+    pub fn new(schema: &SchemaRef, properties: WriterProperties, limits: EncoderLimits) -> Result<Self> {
         let most_rows = properties.max_row_group_row_count().unwrap_or(usize::MAX);
         let writer = ArrowWriter::try_new(Vec::<u8>::new(), schema.clone(), Some(properties))?;
         let (file, _) = writer.into_serialized_writer()?;
         let (batches, dictionaries, compressors) = (vec![], Dictionaries::default(), Compressors::default());
         let schema = schema.clone();
-        Ok(Self { schema, file, compressors, batches, rows: 0, bytes: 0, packed: 0, dictionaries, most_rows, room })
+        Ok(Self { schema, file, compressors, batches, rows: 0, bytes: 0, packed: 0, dictionaries, most_rows, limits })
     }
 
     /// Takes the next rows.
@@ -73,7 +74,7 @@ impl Encoder {
             self.batches.push(Batch::of(&part));
             start += rows;
             self.rows += rows;
-            if self.rows == self.most_rows || self.bytes >= self.room.memory_bytes && !self.pack()? {
+            if self.rows == self.most_rows || self.bytes >= self.limits.memory_bytes && !self.pack()? {
                 self.end_row_group()?;
             }
         }
@@ -83,7 +84,7 @@ impl Encoder {
     /// Keeps texts that recur once; true where that left room for more rows.
     fn pack(&mut self) -> Result<bool> {
         if self.packed == 0 {
-            self.dictionaries = Dictionaries::new(&self.schema, self.room.memory_bytes / 4);
+            self.dictionaries = Dictionaries::new(&self.schema, self.limits.memory_bytes / 4);
         }
         for batch in &mut self.batches[self.packed..] {
             for (number, values) in batch.columns.iter_mut().enumerate() {
@@ -100,7 +101,7 @@ impl Encoder {
         self.packed = self.batches.len();
         let columns = self.batches.iter().flat_map(|batch| &batch.columns);
         self.bytes = self.dictionaries.memory_bytes() + columns.map(Values::bytes).sum::<usize>();
-        Ok(self.bytes < self.room.memory_bytes / 4 * 3)
+        Ok(self.bytes < self.limits.memory_bytes / 4 * 3)
     }
 
     /// The bytes of row groups that are complete and were not taken before.
@@ -139,7 +140,7 @@ impl Encoder {
         let texts = std::mem::take(&mut self.dictionaries).into_all_texts()?;
         let columns: Vec<(usize, Column)> = self.columns().into_iter().enumerate().collect();
         let properties = self.file.properties().clone();
-        let chunks = on_threads(self.room.threads, columns, |(number, column)| {
+        let chunks = on_threads(self.limits.threads, columns, |(number, column)| {
             let array = |batch: &Batch| match &batch.columns[number] {
                 Values::Array(array) => Ok(array.clone()),
                 Values::Codes(codes) => with_texts(codes, batch.rows, texts.get(number)),
@@ -189,7 +190,7 @@ impl Values {
     }
 }
 
-/// What a column takes in memory, of a larger one its part; the texts of a dictionary array are kept by whoever makes it.
+/// What a column takes in memory, of a larger one its part; the texts of a dictionary array are kept by its maker.
 fn bytes_of(array: &ArrayRef) -> usize {
     let values = match array.as_any_dictionary_opt() {
         Some(coded) => coded.keys().to_data(),
@@ -233,9 +234,17 @@ impl Column {
             return Ok(vec![Chunk::Coded(coded)]);
         }
         let mut leaves = self.writers(properties)?;
+        let (page_rows, mut row) = (properties.data_page_row_count_limit().max(1), 0);
         for array in arrays {
-            for (leaf, values) in leaves.iter_mut().zip(compute_leaves(&self.field, array)?) {
-                leaf.write(&values)?;
+            let mut start = 0;
+            while start < array.len() {
+                // the library ends a page a few rows later, unless the rows that it is given end with the page
+                let rows = (array.len() - start).min(page_rows - row % page_rows);
+                let part = array.slice(start, rows);
+                for (leaf, values) in leaves.iter_mut().zip(compute_leaves(&self.field, &part)?) {
+                    leaf.write(&values)?;
+                }
+                (start, row) = (start + rows, row + rows);
             }
         }
         leaves.into_iter().map(|leaf| Ok(Chunk::Written(leaf.close()?))).collect()
@@ -288,6 +297,7 @@ mod tests {
     use bytes::Bytes;
     use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
     use parquet::basic::{Compression, ZstdLevel};
+    use parquet::file::metadata::{PageIndexPolicy, ParquetMetaDataReader};
     use parquet::file::properties::EnabledStatistics;
 
     use super::*;
@@ -310,9 +320,9 @@ mod tests {
     }
 
     /// The file, and what of its bytes was there before its end.
-    fn encoded(batches: &[RecordBatch], room: Room, most_rows: usize) -> (Vec<u8>, usize) {
+    fn encoded(batches: &[RecordBatch], limits: EncoderLimits, most_rows: usize) -> (Vec<u8>, usize) {
         let properties = WriterProperties::builder().set_max_row_group_row_count(Some(most_rows)).build();
-        let mut encoder = Encoder::new(&batches[0].schema(), properties, room).unwrap();
+        let mut encoder = Encoder::new(&batches[0].schema(), properties, limits).unwrap();
         let mut bytes = vec![];
         for batch in batches {
             encoder.write(batch).unwrap();
@@ -337,13 +347,13 @@ mod tests {
     fn any_number_of_threads_gives_the_same_file() {
         let batches = [batch(2500), batch(300), batch(10), batch(1190)];
         let all = concat_batches(&batches[0].schema(), &batches).unwrap();
-        let (expected, before_end) = encoded(&batches, Room { threads: 1, memory_bytes: usize::MAX }, 1000);
+        let (expected, before_end) = encoded(&batches, EncoderLimits { threads: 1, memory_bytes: usize::MAX }, 1000);
         assert!(before_end > 0, "row groups are given when they are full");
         let (row_groups, rows) = read(&expected);
         assert_eq!(row_groups, [1000; 4]);
         assert_eq!(rows.columns(), all.columns());
         for threads in [2, 3, 9] {
-            let (bytes, _) = encoded(&batches, Room { threads, memory_bytes: usize::MAX }, 1000);
+            let (bytes, _) = encoded(&batches, EncoderLimits { threads, memory_bytes: usize::MAX }, 1000);
             assert!(bytes == expected, "{threads} threads");
         }
     }
@@ -357,8 +367,8 @@ mod tests {
                 .set_compression(Compression::ZSTD(ZstdLevel::default()))
                 .set_statistics_enabled(EnabledStatistics::None)
                 .set_max_row_group_row_count(Some(1000));
-            let room = Room { threads, memory_bytes: usize::MAX };
-            let mut encoder = Encoder::new(&batches[0].schema(), properties.build(), room).unwrap();
+            let limits = EncoderLimits { threads, memory_bytes: usize::MAX };
+            let mut encoder = Encoder::new(&batches[0].schema(), properties.build(), limits).unwrap();
             batches.iter().for_each(|batch| encoder.write(batch).unwrap());
             encoder.finish().unwrap();
             encoder.take_bytes()
@@ -368,6 +378,28 @@ mod tests {
         assert_eq!((row_groups, rows.columns()), (vec![1000; 4], all.columns()));
         for threads in [2, 5] {
             assert!(file(threads) == expected, "{threads} threads");
+        }
+    }
+
+    /// The rows of a page of one column are on one page of any other.
+    #[test]
+    fn pages_of_all_columns_have_the_same_rows() {
+        let batches = [batch(2500), batch(300), batch(10), batch(1190)];
+        let properties = WriterProperties::builder()
+            .set_max_row_group_row_count(Some(1000))
+            .set_data_page_row_count_limit(400)
+            .set_write_batch_size(150);
+        let limits = EncoderLimits { threads: 2, memory_bytes: usize::MAX };
+        let mut encoder = Encoder::new(&batches[0].schema(), properties.build(), limits).unwrap();
+        batches.iter().for_each(|batch| encoder.write(batch).unwrap());
+        encoder.finish().unwrap();
+        let reader = ParquetMetaDataReader::new().with_page_index_policy(PageIndexPolicy::Optional);
+        let footer = reader.parse_and_finish(&Bytes::from(encoder.take_bytes())).unwrap();
+        let groups = footer.offset_index().unwrap();
+        assert_eq!(groups.len(), 4);
+        for pages in groups.iter().flatten() {
+            let first_rows: Vec<i64> = pages.page_locations().iter().map(|page| page.first_row_index).collect();
+            assert_eq!(first_rows, [0, 400, 800]);
         }
     }
 
@@ -381,8 +413,8 @@ mod tests {
         columns[2].1 = coded.unwrap();
         let coded = RecordBatch::try_from_iter_with_nullable(columns).unwrap();
         let properties = WriterProperties::builder().set_max_row_group_row_count(Some(1000)).build();
-        let room = Room { threads: 2, memory_bytes: usize::MAX };
-        let mut encoder = Encoder::new(&plain.schema(), properties, room).unwrap();
+        let limits = EncoderLimits { threads: 2, memory_bytes: usize::MAX };
+        let mut encoder = Encoder::new(&plain.schema(), properties, limits).unwrap();
         encoder.write(&coded).unwrap();
         encoder.finish().unwrap();
         let (row_groups, rows) = read(&encoder.take_bytes());
@@ -405,12 +437,12 @@ mod tests {
         let batches: Vec<RecordBatch> = (0..90).map(|n| wide(100 * n)).collect();
         let all = concat_batches(&batches[0].schema(), &batches).unwrap();
         // 8 MB as they come, 0.5 MB else
-        let (expected, _) = encoded(&batches, Room { threads: 1, memory_bytes: usize::MAX }, 4000);
-        let (packed, _) = encoded(&batches, Room { threads: 2, memory_bytes: 2 << 20 }, 4000);
+        let (expected, _) = encoded(&batches, EncoderLimits { threads: 1, memory_bytes: usize::MAX }, 4000);
+        let (packed, _) = encoded(&batches, EncoderLimits { threads: 2, memory_bytes: 2 << 20 }, 4000);
         assert_eq!(read(&packed).0, [4000, 4000, 1000]);
         assert_eq!(read(&packed), read(&expected));
         assert_eq!(read(&packed).1.columns(), all.columns());
-        let (small, _) = encoded(&batches, Room { threads: 2, memory_bytes: 100 << 10 }, 4000);
+        let (small, _) = encoded(&batches, EncoderLimits { threads: 2, memory_bytes: 100 << 10 }, 4000);
         assert!(read(&small).0.len() > 5);
         assert_eq!(read(&small).1.columns(), all.columns());
     }
@@ -418,7 +450,7 @@ mod tests {
     #[test]
     fn a_row_group_ends_where_memory_does() {
         let batches = [batch(2500), batch(300), batch(10), batch(1190)];
-        let (bytes, _) = encoded(&batches, Room { threads: 2, memory_bytes: 1 }, 10_000);
+        let (bytes, _) = encoded(&batches, EncoderLimits { threads: 2, memory_bytes: 1 }, 10_000);
         assert_eq!(read(&bytes).0, [2500, 300, 10, 1190]);
     }
 

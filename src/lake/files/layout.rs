@@ -1,4 +1,4 @@
-//! How rows lie in the lake: buckets are equal ranges of `visitor_key`, a file holds one bucket and is sorted by
+//! How rows are in the lake: buckets are equal ranges of `visitor_key`, a file holds one bucket and is sorted by
 //! `(visitor_key, visitor_id, hit_time, hit_seq)`.
 //!
 //! The visitor id follows its key so that two visitors with one 64-bit key stay two. Where a bucket is read in parts, or written as

@@ -1,6 +1,6 @@
 //! Which loads' rows a file holds: one load's, those of several that were written together, or what compaction made of them.
 //!
-//! In the log this is one tag, a JSON list. It lets a load be known, replaced and taken out again wherever its rows lie.
+//! In the log this is one tag, a JSON list. It lets a load be known, replaced and taken out again wherever its rows are.
 //! All of a file's loads have the suite and the source of its other tags; a name has one content at most.
 
 use std::collections::{BTreeMap, HashMap};
@@ -28,7 +28,7 @@ pub struct LoadPart {
     pub rows: Option<u64>,
 }
 
-/// Ends the content of a data feed's delivery as this version reads it: touches by instances, repeats told of hits and of rows that
+/// Ends the content of a data feed's delivery as this version reads it: touches by instances, repeats found among hits and rows that
 /// came integrated. What earlier ones loaded stays as it is until it is loaded again.
 const READING: &str = "-3";
 
@@ -45,7 +45,7 @@ pub fn is_read_as_now(content: &str) -> bool {
     content.ends_with(READING)
 }
 
-/// True where this version or one before read a delivery of such content with touches by instances, and told repeats of hits.
+/// True where this version or one before read a delivery of such content with touches by instances, and found repeats of hits.
 pub fn tells_touches(content: &str) -> bool {
     is_read_as_now(content) || content.ends_with(FORMER_READING)
 }

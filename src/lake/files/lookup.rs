@@ -1,8 +1,8 @@
-//! A second look at rows of some visitors, in files that a plan has named, in whatever process it has come to.
+//! Reads rows of some visitors a second time, from files that a plan has named, in the process that executes it.
 //!
-//! In: keys of visitors. Out: a scan for each bucket that has some of them. Of a bucket with few keys row groups and pages without
-//! them are passed over, with more only their rows are unpacked; where they are so many that this takes longer than it saves, all
-//! rows are read. Whoever looks finds out which rows are wanted.
+//! In: keys of visitors. Out: a scan for each bucket that has some of them. In a bucket with few keys, row groups and pages without them are
+//! skipped; with more keys, only their rows are decoded. Where they are so many that this would take longer than it saves, all rows are
+//! read. The caller finds out which of the rows it wants.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;

@@ -1,14 +1,13 @@
-//! Memory of the files that are read at once for a range of keys: that of all of them is there before the first is opened.
+//! Memory of the files that are read at once for a range of keys: it is reserved for all of them before the first is opened.
 //!
-//! A merge of many files holds a row group of each until it has come to its end, and besides it what is unpacked: of each column a
-//! page and the dictionary. Ranges that opened their files one by one would wait for each other with some of them open. So a range
-//! begins when memory has come for all of its files, and others wait meanwhile. Where nothing moves any more, since whoever has the
-//! memory waits for this range, or where others are always sooner, it takes what is left. Where the row groups of one range are
-//! too much, and where it costs little, files are read in slices of a few pages, of which the decoder gets one after another. With
-//! each slice the dictionaries come again, so that slices are no smaller than they must be.
+//! A merge of many files holds a row group of each until its end, and what is decompressed of it: a page and the dictionary of each
+//! column. Ranges that opened their files one by one would wait for each other with some of them open. So a range begins when there is
+//! memory for all of its files, and others wait meanwhile. A range takes what is left where nothing moves any more, because the holder
+//! of the memory waits for this range, or where others are always sooner. Where the row groups of one range are too much, and where it
+//! costs little, files are read in slices of a few pages, which the decoder gets one after another. Each slice brings the dictionaries
+//! again, so slices are no smaller than they must be.
 //!
-//! Merges hold rows of each file, too, which were decoded; a range begins when there is memory for these as well, and they take it
-//! from there.
+//! Merges also hold decoded rows of each file. A range begins when there is memory for these as well, and they take it from there.
 
 use std::collections::HashSet;
 use std::fmt;
@@ -67,7 +66,7 @@ pub(super) struct FileCost {
 struct GroupCost {
     /// Pages of a column.
     pages: usize,
-    /// Bytes of the dictionary and of the pages of each column, as they lie in the file.
+    /// Bytes of the dictionary and of the pages of each column, as they are in the file.
     columns: Vec<(usize, usize)>,
     /// Bytes of the dictionary and of a page of all of them, unpacked.
     unpacked: usize,
@@ -184,13 +183,13 @@ pub struct RangeMemory {
     at_hand: Mutex<MemoryReservation>,
     /// What is held for them; given back before nobody counts it any more.
     _held: ReaderMemory,
-    _counted: Counted,
+    _counted: CountedRange,
 }
 
 /// A range that holds its memory, one of [`RANGES`].
-struct Counted;
+struct CountedRange;
 
-impl Counted {
+impl CountedRange {
     fn new() -> Self {
         RANGES.fetch_add(1, Ordering::Relaxed);
         Self
@@ -205,7 +204,7 @@ impl Counted {
     }
 }
 
-impl Drop for Counted {
+impl Drop for CountedRange {
     fn drop(&mut self) {
         RANGES.fetch_sub(1, Ordering::Relaxed);
     }
@@ -227,7 +226,7 @@ impl RangeMemory {
         let mut memory = ReaderMemory::of(pool.clone());
         let bytes = held(lanes, slice);
         let first = OnceLock::new();
-        let is_first = || Counted::first().is_some_and(|counted| first.set(counted).is_ok());
+        let is_first = || CountedRange::first().is_some_and(|counted| first.set(counted).is_ok());
         let since = Instant::now();
         let goes_on = || is_first() || since.elapsed() > MOST_WAIT;
         let at_hand = match memory.hold_in_turn(bytes.saturating_add(at_hand), LOOKS, goes_on).await {
@@ -250,7 +249,7 @@ impl RangeMemory {
             }
         };
         let files = lanes.iter().flatten().map(|file| file.path.clone()).collect();
-        let counted = first.into_inner().unwrap_or_else(Counted::new);
+        let counted = first.into_inner().unwrap_or_else(CountedRange::new);
         Ok(Some(Arc::new(Self { files, slice, at_hand: Mutex::new(at_hand), _held: memory, _counted: counted })))
     }
 

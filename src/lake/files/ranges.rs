@@ -2,7 +2,7 @@
 //! after the other.
 //!
 //! The range of a file whose bucket is read in parts stands in its partition values, so that it comes with the file to
-//! whatever process reads it. Where the range lies in the file is known from its footer, which is read anyway: row groups and
+//! whatever process reads it. Where the range is in the file is known from its footer, which is read anyway: row groups and
 //! pages without a key of the range are passed over. Rows are sorted by key, so that those of a range are one slice of a
 //! batch.
 
@@ -41,10 +41,10 @@ use datafusion::physical_plan::{
 use datafusion::prelude::SessionConfig;
 use datafusion::scalar::ScalarValue;
 use futures::TryStreamExt;
-use futures::future::{ready, try_join_all};
+use futures::future::{join_all, ready, try_join_all};
 use futures::stream::once;
-use object_store::ObjectMeta;
 use object_store::path::Path;
+use object_store::{ObjectMeta, ObjectStore};
 use parquet::arrow::arrow_reader::{RowSelection, RowSelector};
 use parquet::arrow::parquet_to_arrow_schema;
 use parquet::file::metadata::{PageIndexPolicy, ParquetMetaData};
@@ -58,12 +58,15 @@ use super::prune::{Visitors, may_pass_over_pages};
 use super::range_memory::{BATCHES_AT_HAND, FileCost, MANY_FILES, RangeMemory};
 use super::reading::AccountedReaders;
 use crate::columns::VISITOR_KEY;
-use crate::lake::DataFile;
+use crate::lake::{DataFile, Lake};
 use crate::options::RejoinOptions;
 
-/// The end of a file that is asked for at once: most footers lie in it, and those that do not cost another request, as all would
+/// The end of a file that is asked for at once: most footers are in it, and those that are not cost another request, as all would
 /// whose length is asked for first.
 pub(super) const FOOTER_BYTES: usize = 64 << 10;
+
+/// Files of which all footers are read before it is known which of them are needed, at most.
+const MOST_FOOTERS: usize = 32;
 
 /// Most ranges of a scan: each costs a look at the footers of its files.
 const MOST_RANGES: usize = 1024;
@@ -193,7 +196,7 @@ pub(super) fn file_at(location: Path, size: u64) -> PartitionedFile {
     PartitionedFile::new_from_meta(ObjectMeta { location, last_modified, size, e_tag: None, version: None })
 }
 
-/// The files of each of so many ranges, out of those of each bucket, which have no key in common and lie in the order of their keys, to
+/// The files of each of so many ranges, out of those of each bucket, which have no key in common and are in the order of their keys, to
 /// be read in the columns of `schema`. A part of a bucket that none of `visitors` is in has none.
 pub(super) fn groups(
     buckets: &[Vec<&DataFile>],
@@ -231,7 +234,7 @@ pub(super) fn narrowed(groups: Vec<FileGroup>, visitors: &Visitors) -> Vec<FileG
 }
 
 /// A file that is read after those with the keys before its own: that rows come in order then, DataFusion believes where it is told
-/// between which keys they lie.
+/// between which keys they are.
 fn in_turn(mut file: PartitionedFile, keys: KeyRange, schema: &Schema) -> PartitionedFile {
     let mut statistics = Statistics::new_unknown(schema);
     for (field, column) in schema.fields().iter().zip(&mut statistics.column_statistics) {
@@ -356,7 +359,7 @@ fn passes_over_pages(config: &FileScanConfig) -> bool {
     config.file_source.filter().as_ref().is_some_and(may_pass_over_pages)
 }
 
-/// The footer of a file, with the places of its pages where these matter to the scan, or to whoever asks.
+/// The footer of a file, with the places of its pages where these matter to the scan, or to the caller.
 async fn footer_of(
     config: &FileScanConfig,
     file: &PartitionedFile,
@@ -364,17 +367,38 @@ async fn footer_of(
     runtime: &RuntimeEnv,
 ) -> Result<Arc<ParquetMetaData>> {
     let store = runtime.object_store(&config.object_store_url)?;
+    footer_in(store.as_ref(), &file.object_meta, finds_pages || passes_over_pages(config), runtime).await
+}
+
+/// The footer of a file in a store, with the places of its pages or without.
+async fn footer_in(
+    store: &dyn ObjectStore,
+    file: &ObjectMeta,
+    finds_pages: bool,
+    runtime: &RuntimeEnv,
+) -> Result<Arc<ParquetMetaData>> {
     // who reads all rows needs to know of no page
-    let pages = match finds_pages || passes_over_pages(config) {
-        true => PageIndexPolicy::Optional,
-        false => PageIndexPolicy::Skip,
-    };
-    DFParquetMetadata::new(store.as_ref(), &file.object_meta)
+    let pages = if finds_pages { PageIndexPolicy::Optional } else { PageIndexPolicy::Skip };
+    DFParquetMetadata::new(store, file)
         .with_file_metadata_cache(Some(runtime.cache_manager.get_file_metadata_cache()))
         .with_metadata_size_hint(Some(FOOTER_BYTES))
         .with_page_index_policy(Some(pages))
         .fetch_metadata()
         .await
+}
+
+/// Reads the footers of files that a session is about to read in its ranges, side by side, and keeps them for that. Of many files
+/// none is read: most of them may be outside the times that matter.
+pub async fn read_footers(lake: &Lake, files: &[DataFile], config: &SessionConfig, runtime: &RuntimeEnv) {
+    if files.len() > MOST_FOOTERS {
+        return;
+    }
+    let in_parts = count(config) > BUCKETS;
+    let read = files.iter().map(|file| async move {
+        footer_in(lake.store().as_ref(), &readable(file).object_meta, in_parts, runtime).await
+    });
+    // who reads their rows says what is wrong with them
+    drop(join_all(read).await);
 }
 
 /// The rows of a row group that are read: those from the first to the last of a selection.
@@ -389,7 +413,7 @@ fn rows_of(access: &RowGroupAccess, footer: &ParquetMetaData, group: usize) -> R
     }
 }
 
-/// The same rows in slices that come one after the other, of so many rows at most, where it is known in which pages they lie. A range
+/// The same rows in slices that come one after the other, of so many rows at most, where it is known in which pages they are. A range
 /// of keys has rows next to each other.
 fn in_slices(access: ParquetAccessPlan, footer: &ParquetMetaData, slice_rows: Option<usize>) -> Vec<ParquetAccessPlan> {
     let Some(slice_rows) = slice_rows.filter(|_| footer.offset_index().is_some()) else { return vec![access] };
@@ -421,7 +445,7 @@ pub(super) fn files_of(plan: &Arc<dyn ExecutionPlan>) -> Option<&FileScanConfig>
     plan.downcast_ref::<DataSourceExec>()?.downcast_to_file_source::<ParquetSource>().map(|(config, _)| config)
 }
 
-/// A scan that whoever executes it reads in its ranges; one that has none as it is.
+/// A scan that is executed in its ranges; one that has none as it is.
 pub fn in_ranges(scan: Arc<dyn ExecutionPlan>) -> Arc<dyn ExecutionPlan> {
     let groups = files_of(&scan).map(|config| config.file_groups.as_slice()).unwrap_or_default();
     if groups.iter().flat_map(FileGroup::iter).all(|file| KeyRange::of(file).is_none()) {
@@ -431,7 +455,7 @@ pub fn in_ranges(scan: Arc<dyn ExecutionPlan>) -> Arc<dyn ExecutionPlan> {
 }
 
 /// The rows of a partition: those of its range, where that is a part of a bucket. Texts that the scan has as dictionaries come as
-/// they lie in the file; where its store keeps readers waiting, `ahead` row groups are asked for with the first.
+/// they are in the file; where its store keeps readers waiting, `ahead` row groups are asked for with the first.
 pub(super) async fn read(
     config: &FileScanConfig,
     partition: usize,

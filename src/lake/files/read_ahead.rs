@@ -3,8 +3,8 @@
 //! A decoder asks for the columns of a row group when it has come to it, and waits until they are there. What it will ask for next
 //! is known from what it asked for and from the footer: the same columns of the row groups that follow. Where the store keeps
 //! its readers waiting, as any does that is not a disk, and a disk that is cold, some row groups are asked for at once, each
-//! before its turn. A guess that was wrong is the last one of its file. The bytes are accounted for, are given up where memory
-//! gets short, and go with the reader.
+//! before its turn; of a store that is no disk together, so that one request brings what is close to each other. A guess that was
+//! wrong is the last one of its file. The bytes are accounted for, are given up where memory gets short, and go with the reader.
 
 use std::collections::VecDeque;
 use std::ops::Range;
@@ -18,17 +18,24 @@ use datafusion::datasource::listing::PartitionedFile;
 use datafusion::datasource::object_store::ObjectStoreUrl;
 use datafusion::datasource::physical_plan::parquet::{ParquetAccessPlan, ParquetFileMetrics, RowGroupAccess};
 use datafusion::execution::memory_pool::MemoryPool;
-use object_store::{ObjectMeta, ObjectStore};
+use object_store::{OBJECT_STORE_COALESCE_DEFAULT, ObjectMeta, ObjectStore};
 use parquet::errors::{ParquetError, Result};
 use parquet::file::metadata::{ColumnChunkMetaData, ParquetMetaData};
+use tokio::sync::oneshot;
 
 use super::reader_memory::{ReaderMemory, has_left, needed};
 
 /// Row groups of a file that are fetched ahead, at most: as many as a request to a distant store lasts longer than one is decoded.
-pub(super) const MOST_GROUPS: usize = 4;
+pub(super) const MOST_GROUPS: usize = 16;
+
+/// So many where an eighth of the memory is taken: other files have their turn then.
+const FEW_GROUPS: usize = 4;
 
 /// Their bytes, at most.
 const MOST_BYTES: usize = 16 << 20;
+
+/// Bytes that are asked for together, about. Of more, whoever waits for the first would wait for long.
+const TOGETHER_BYTES: usize = 6 << 20;
 
 /// A disk that takes so long, and so long for each of so many bytes, reads what its cache does not have.
 const WARM: Duration = Duration::from_millis(2);
@@ -67,24 +74,46 @@ impl Latency {
     }
 }
 
-/// Parts of a file that are being fetched, whoever waits for them or not, until it is dropped.
-pub(super) struct Fetch(SpawnedTask<object_store::Result<Vec<Bytes>>>);
+/// Parts of a file that are being fetched, even if nobody waits for them, until it is dropped.
+pub(super) struct Fetch {
+    bytes: oneshot::Receiver<object_store::Result<Vec<Bytes>>>,
+    /// Fetches them, and what was asked for with them.
+    task: Arc<SpawnedTask<()>>,
+}
 
 impl Fetch {
     /// The bytes, when they are there.
     pub async fn done(self) -> Result<Vec<Bytes>> {
-        match self.0.join().await {
+        let Self { bytes, task: _task } = self;
+        match bytes.await {
             Ok(fetched) => fetched.map_err(|error| ParquetError::External(Box::new(error))),
+            // the first of what was asked for together has the store's error
             Err(error) => Err(ParquetError::External(Box::new(error))),
         }
     }
 }
 
+/// Parts of a file that are asked for, and where their bytes go.
+struct Asked {
+    ranges: Vec<Range<u64>>,
+    out: oneshot::Sender<object_store::Result<Vec<Bytes>>>,
+}
+
+impl Asked {
+    fn new(ranges: &[Range<u64>]) -> (Self, oneshot::Receiver<object_store::Result<Vec<Bytes>>>) {
+        let (out, bytes) = oneshot::channel();
+        (Self { ranges: ranges.to_vec(), out }, bytes)
+    }
+}
+
+/// The memory of row groups that were fetched together: the bytes of one may be a part of what came for all.
+pub(super) type SharedMemory = Arc<Vec<ReaderMemory>>;
+
 /// What is fetched before it is wanted.
 struct Prefetched {
     ranges: Vec<Range<u64>>,
     fetch: Fetch,
-    held: ReaderMemory,
+    held: SharedMemory,
 }
 
 /// A file whose row groups are fetched before their turn.
@@ -135,7 +164,7 @@ impl ReadAhead {
     }
 
     /// What was fetched of exactly these parts, which are wanted now, and its memory.
-    pub fn prefetched(&mut self, ranges: &[Range<u64>]) -> Option<(Fetch, ReaderMemory)> {
+    pub fn prefetched(&mut self, ranges: &[Range<u64>]) -> Option<(Fetch, SharedMemory)> {
         let Prefetched { ranges: expected, fetch, held } = self.prefetched.pop_front()?;
         if expected == ranges {
             return Some((fetch, held));
@@ -151,15 +180,33 @@ impl ReadAhead {
 
     /// Asks for parts of the file.
     pub fn fetch(&self, ranges: &[Range<u64>]) -> Fetch {
+        let (asked, bytes) = Asked::new(ranges);
+        Fetch { bytes, task: self.ask(vec![asked]) }
+    }
+
+    /// Asks for several parts together: a store makes one request of those that are close to each other.
+    fn ask(&self, all: Vec<Asked>) -> Arc<SpawnedTask<()>> {
+        let ranges: Vec<Range<u64>> = all.iter().flat_map(|asked| asked.ranges.iter().cloned()).collect();
         let bytes: u64 = ranges.iter().map(|range| range.end.saturating_sub(range.start)).sum();
         self.metrics.bytes_scanned.add(usize::try_from(bytes).unwrap_or_default());
-        let (store, path, latency, ranges) =
-            (self.store.clone(), self.file.location.clone(), self.latency, ranges.to_vec());
-        Fetch(SpawnedTask::spawn(async move {
-            let begun = Instant::now();
-            let bytes = store.get_ranges(&path, &ranges).await?;
-            latency.took(&ranges, begun.elapsed());
-            Ok::<_, object_store::Error>(bytes)
+        let (store, path, latency) = (self.store.clone(), self.file.location.clone(), self.latency);
+        Arc::new(SpawnedTask::spawn(async move {
+            let (begun, mut all) = (Instant::now(), all.into_iter());
+            match store.get_ranges(&path, &ranges).await {
+                Ok(bytes) => {
+                    latency.took(&ranges, begun.elapsed());
+                    let mut bytes = bytes.into_iter();
+                    for Asked { ranges, out } in all {
+                        // who went does not take it
+                        let _ = out.send(Ok(bytes.by_ref().take(ranges.len()).collect()));
+                    }
+                }
+                Err(error) => {
+                    if let Some(first) = all.next() {
+                        let _ = first.out.send(Err(error));
+                    }
+                }
+            }
         }))
     }
 
@@ -168,20 +215,61 @@ impl ReadAhead {
         let Some((footer, next)) = self.footer.clone().zip(self.next) else { return };
         let of = self.columns_of(&footer, wanted).filter(|_| has_left(&self.pool, 0, 2));
         let Some((group, columns)) = of else { return self.foresees_no_more() };
+        // several together take fewer requests
+        if 2 * self.prefetched.len() > self.most {
+            return;
+        }
         let mut next = next.max(group + 1);
         let mut bytes: usize = self.prefetched.iter().map(|prefetched| needed(&prefetched.ranges)).sum();
-        while self.prefetched.len() < self.most && next < footer.num_row_groups() {
+        let (mut groups, mut held): (Vec<Vec<Range<u64>>>, Vec<ReaderMemory>) = (vec![], vec![]);
+        while self.prefetched.len() + groups.len() < self.most && next < footer.num_row_groups() {
             if let Some(ranges) = self.ranges_of(&footer, next, &columns) {
-                bytes = bytes.saturating_add(needed(&ranges));
-                let held = ReaderMemory::spare(self.pool.clone(), needed(&ranges)).filter(|_| bytes <= MOST_BYTES);
-                let Some(held) = held else { break };
-                let fetch = self.fetch(&ranges);
-                self.prefetched.push_back(Prefetched { ranges, fetch, held });
+                let between = self.read_between(groups.last().map(Vec::as_slice), &ranges);
+                let taken = needed(&ranges).saturating_add(between);
+                bytes = bytes.saturating_add(taken);
+                let few = self.prefetched.len() + groups.len() < FEW_GROUPS;
+                let spare = ReaderMemory::spare(self.pool.clone(), taken)
+                    .filter(|_| bytes <= MOST_BYTES && (few || has_left(&self.pool, 0, 8)));
+                let Some(spare) = spare else { break };
+                groups.push(ranges);
+                held.push(spare);
             }
             next += 1;
         }
         self.next = Some(next);
         self.most = (2 * self.most).min(MOST_GROUPS);
+        self.fetch_ahead(&groups, held);
+    }
+
+    /// Fetches row groups, whose memory is held. A disk reads one after the other, so that each is asked for apart.
+    fn fetch_ahead(&mut self, groups: &[Vec<Range<u64>>], held: Vec<ReaderMemory>) {
+        let together = match (self.latency, groups.first()) {
+            (Latency::Distant, Some(first)) => (TOGETHER_BYTES / needed(first).max(1)).max(1),
+            _ => 1,
+        };
+        let mut held = held.into_iter();
+        for groups in groups.chunks(together) {
+            let held: SharedMemory = Arc::new(held.by_ref().take(groups.len()).collect());
+            let (asked, outs): (Vec<_>, Vec<_>) = groups.iter().map(|ranges| Asked::new(ranges)).unzip();
+            let task = self.ask(asked);
+            for (ranges, bytes) in groups.iter().zip(outs) {
+                let (fetch, held) = (Fetch { bytes, task: task.clone() }, held.clone());
+                self.prefetched.push_back(Prefetched { ranges: ranges.clone(), fetch, held });
+            }
+        }
+    }
+
+    /// Bytes that a request brings between parts of the file that it is for, and after those before them.
+    fn read_between(&self, before: Option<&[Range<u64>]>, ranges: &[Range<u64>]) -> usize {
+        if self.latency == Latency::Disk {
+            return 0;
+        }
+        let starts = ranges.iter().map(|range| range.start);
+        let ends = before.and_then(|before| before.last()).into_iter().chain(ranges).map(|range| range.end);
+        let starts = starts.skip(usize::from(before.is_none()));
+        let gaps = ends.zip(starts).map(|(end, start)| start.saturating_sub(end));
+        let gaps = gaps.filter(|gap| *gap <= OBJECT_STORE_COALESCE_DEFAULT);
+        usize::try_from(gaps.sum::<u64>()).unwrap_or(usize::MAX)
     }
 
     /// The row group and the columns that parts of the file are of; None where that tells nothing of other row groups: some
@@ -222,7 +310,7 @@ impl ReadAhead {
             let chunk = chunk_of(column)?;
             let pages = footer.offset_index()?.get(group)?.get(*column)?.page_locations();
             let first = u64::try_from(pages.first()?.offset).ok()?;
-            // the dictionary lies before the first page
+            // the dictionary is before the first page
             ranges.extend((first != chunk.start).then_some(chunk.start..first));
             ranges.extend(selection.scan_ranges(pages));
         }
@@ -242,7 +330,7 @@ impl Drop for ReadAhead {
     }
 }
 
-/// Where a column of a row group lies in its file; None where its footer makes no sense.
+/// Where a column of a row group is in its file; None where its footer makes no sense.
 fn bytes_of(chunk: &ColumnChunkMetaData) -> Option<Range<u64>> {
     let start = u64::try_from(chunk.dictionary_page_offset().unwrap_or(chunk.data_page_offset())).ok()?;
     let length = u64::try_from(chunk.compressed_size()).ok()?;
@@ -263,13 +351,14 @@ mod tests {
     use parquet::arrow::arrow_reader::{RowSelection, RowSelector};
     use parquet::file::metadata::{PageIndexPolicy, ParquetMetaDataReader};
     use parquet::file::properties::WriterProperties;
+    use tokio::runtime::Handle;
 
     use super::*;
 
     const GROUPS: usize = 7;
     const GROUP_ROWS: usize = 300;
 
-    /// A file of two columns, its footer with all pages, and where it lies.
+    /// A file of two columns, its footer with all pages, and where it is.
     async fn file() -> (Arc<dyn ObjectStore>, Bytes, Arc<ParquetMetaData>) {
         let column = |factor: i64| {
             let rows = (0..(GROUPS * GROUP_ROWS) as i64).map(|row| row.wrapping_mul(factor));
@@ -333,7 +422,7 @@ mod tests {
                     assert_eq!(group, 0, "all but the first are foreseen");
                 }
                 ahead.look_ahead(&wanted);
-                assert_eq!(ahead.prefetched.len(), MOST_GROUPS.min(GROUPS - 1 - group));
+                assert_eq!(ahead.prefetched.len(), GROUPS - 1 - group, "a small file is asked for at once");
             }
             assert_eq!(pool.reserved(), 0);
         }
@@ -350,6 +439,43 @@ mod tests {
             ahead.look_ahead(&wanted);
             assert_eq!(ahead.prefetched.len(), expected);
         }
+    }
+
+    #[tokio::test]
+    async fn what_is_foreseen_is_asked_for_together() {
+        let (store, _, footer) = file().await;
+        let pool: Arc<dyn MemoryPool> = Arc::new(UnboundedMemoryPool::default());
+        let tasks = || Handle::current().metrics().num_alive_tasks();
+        let mut ahead = ahead(&store, &footer, None, pool.clone());
+        ahead.look_ahead(&chunks(&footer, 0, &[1]));
+        assert_eq!((ahead.prefetched.len(), tasks()), (GROUPS - 1, 1));
+        // what is between the columns comes with them
+        let wanted: usize = (1..GROUPS).map(|group| needed(&chunks(&footer, group, &[1]))).sum();
+        let first = |group: usize| chunks(&footer, group, &[0]).remove(0);
+        let between: u64 = (2..GROUPS).map(|group| first(group).end - first(group).start).sum();
+        let held = pool.reserved();
+        assert_eq!(held, wanted + between as usize);
+        // the bytes of each are a part of all
+        for group in 1..GROUPS {
+            assert_eq!(pool.reserved(), held, "row group {group}");
+            let (fetch, _held) = ahead.prefetched(&chunks(&footer, group, &[1])).unwrap();
+            fetch.done().await.unwrap();
+        }
+        assert_eq!((pool.reserved(), tasks()), (0, 0));
+    }
+
+    #[tokio::test]
+    async fn the_first_that_is_wanted_tells_what_went_wrong() {
+        let (_, _, footer) = file().await;
+        let empty: Arc<dyn ObjectStore> = Arc::new(InMemory::new());
+        let mut ahead = ahead(&empty, &footer, None, Arc::new(UnboundedMemoryPool::default()));
+        ahead.look_ahead(&chunks(&footer, 0, &[0]));
+        let (fetch, _held) = ahead.prefetched(&chunks(&footer, 1, &[0])).unwrap();
+        let told = match fetch.done().await.unwrap_err() {
+            ParquetError::External(error) => error.downcast::<object_store::Error>().unwrap(),
+            other => Box::new(object_store::Error::Generic { store: "none", source: Box::new(other) }),
+        };
+        assert!(matches!(*told, object_store::Error::NotFound { .. }), "{told}");
     }
 
     #[tokio::test]
@@ -421,6 +547,21 @@ mod tests {
         let (_fetch, _held) = ahead.prefetched(&chunks(&footer, 1, &[0, 1])).unwrap();
         ahead.look_ahead(&chunks(&footer, 1, &[0, 1]));
         assert!(ahead.prefetched.is_empty(), "half of the pool is taken");
+    }
+
+    #[tokio::test]
+    async fn much_is_fetched_where_memory_is_free() {
+        let (store, _, footer) = file().await;
+        let wanted = chunks(&footer, 0, &[0, 1]);
+        let group = (1..GROUPS).map(|group| needed(&chunks(&footer, group, &[0, 1]))).max().unwrap();
+        for (taken, expected) in [(0, 5), (4, FEW_GROUPS)] {
+            let pool: Arc<dyn MemoryPool> = Arc::new(GreedyMemoryPool::new(40 * group));
+            let other = MemoryConsumer::new("another").register(&pool);
+            other.try_grow(taken * group).unwrap();
+            let mut ahead = ahead(&store, &footer, None, pool);
+            ahead.look_ahead(&wanted);
+            assert_eq!(ahead.prefetched.len(), expected, "an eighth of the pool, or a few");
+        }
     }
 
     #[test]

@@ -106,7 +106,7 @@ impl ReaderMemory {
     /// There is no memory, and none comes and goes.
     pub async fn hold(&mut self, bytes: usize) -> datafusion::error::Result<()> {
         self.release();
-        let mut moves = Moves::default();
+        let mut moves = StallCheck::default();
         loop {
             if self.takes_of_half(bytes) {
                 return Ok(());
@@ -127,7 +127,7 @@ impl ReaderMemory {
     /// and nothing is held, where nobody is to be waited for, as `goes_on` says, or nothing has moved for so many looks.
     pub async fn hold_in_turn(&mut self, bytes: usize, looks: usize, goes_on: impl Fn() -> bool) -> bool {
         self.release();
-        let mut moves = Moves::default();
+        let mut moves = StallCheck::default();
         loop {
             if self.takes_of_half(bytes) {
                 return true;
@@ -163,7 +163,8 @@ impl ReaderMemory {
         (self.pool.reserved(), self.beside.taken())
     }
 
-    fn release(&mut self) {
+    /// Gives back all that it holds.
+    pub fn release(&mut self) {
         self.reservation.free();
         self.beside.0.fetch_sub(std::mem::take(&mut self.bytes_beside), Ordering::Relaxed);
     }
@@ -171,12 +172,12 @@ impl ReaderMemory {
 
 /// Looks at memory that others hold.
 #[derive(Default)]
-struct Moves {
+struct StallCheck {
     before: (usize, usize),
     looks: usize,
 }
 
-impl Moves {
+impl StallCheck {
     /// False where what is held now has been the same at more than so many looks.
     fn go_on(&mut self, now: (usize, usize), most: usize) -> bool {
         self.looks = if now == self.before { self.looks + 1 } else { 0 };

@@ -1,6 +1,6 @@
 //! Readers of Parquet files that account for what reading takes, and that do not wait where they need not.
 //!
-//! A reader holds the columns of one row group as they lie in the file, and of each what its decoder takes. DataFusion accounts for
+//! A reader holds the columns of one row group as they are in the file, and of each what its decoder takes. DataFusion accounts for
 //! neither, so that a statement of many scans would take gigabytes of which no pool knows. Here memory is asked for before it is
 //! taken (`held`), and the next row groups are asked for before they are wanted (`ahead`).
 
@@ -23,9 +23,10 @@ use parquet::arrow::arrow_reader::ArrowReaderOptions;
 use parquet::arrow::async_reader::AsyncFileReader;
 use parquet::errors::{ParquetError, Result};
 use parquet::file::metadata::{PageIndexPolicy, ParquetMetaData};
+use tokio::task::yield_now;
 
 use super::range_memory::RangeMemory;
-use super::read_ahead::{Latency, ReadAhead};
+use super::read_ahead::{Latency, ReadAhead, SharedMemory};
 use super::reader_memory::{ReaderMemory, needed};
 
 /// Opens files of the lake.
@@ -52,7 +53,7 @@ impl AccountedReaders {
         Self { readers, store, pool, finds_pages: false, latency: None, at_first: 0, range: None }
     }
 
-    /// With `finds_pages`, where pages lie and what they hold comes with the footer, and is kept as that is. Otherwise
+    /// With `finds_pages`, where pages are and what they hold comes with the footer, and is kept as that is. Otherwise
     /// DataFusion, where it passes over pages, asks for it apart, each time that it opens a file.
     pub fn finding_pages(self, finds_pages: bool) -> Self {
         Self { finds_pages, ..self }
@@ -86,7 +87,7 @@ impl ParquetFileReaderFactory for AccountedReaders {
         let reader = self.readers.create_reader(partition, file, footer_bytes, metrics)?;
         let held = ReaderMemory::of(self.pool.clone());
         let (finds_pages, latency) = (self.finds_pages, self.latency);
-        Ok(Box::new(AccountedReader { reader, held, range, finds_pages, latency, ahead }))
+        Ok(Box::new(AccountedReader { reader, held, _held_ahead: None, range, finds_pages, latency, ahead }))
     }
 }
 
@@ -94,6 +95,8 @@ impl ParquetFileReaderFactory for AccountedReaders {
 struct AccountedReader {
     reader: Box<dyn AsyncFileReader + Send>,
     held: ReaderMemory,
+    /// What is held for the row group at hand, where that was fetched ahead.
+    _held_ahead: Option<SharedMemory>,
     /// Holds what it takes, where this is there.
     range: Option<Arc<RangeMemory>>,
     finds_pages: bool,
@@ -102,7 +105,7 @@ struct AccountedReader {
 }
 
 impl AccountedReader {
-    /// As it is wanted: what it takes is held, and whoever is kept waiting is noted.
+    /// As it is wanted: what it takes is held, and readers that wait are noted.
     async fn in_turn(&mut self, ranges: Vec<Range<u64>>) -> Result<Vec<Bytes>> {
         if self.range.is_none() {
             hold(&mut self.held, &ranges).await?;
@@ -125,19 +128,25 @@ impl AsyncFileReader for AccountedReader {
     fn get_byte_ranges(&mut self, ranges: Vec<Range<u64>>) -> BoxFuture<'_, Result<Vec<Bytes>>> {
         async move {
             let Some(ahead) = &mut self.ahead else { return self.in_turn(ranges).await };
-            let fetch = match ahead.prefetched(&ranges) {
+            let fetched = match ahead.prefetched(&ranges) {
                 Some((fetch, held)) => {
-                    self.held = held;
-                    fetch
+                    self.held.release();
+                    self._held_ahead = Some(held);
+                    Some(fetch)
                 }
                 None => {
+                    self._held_ahead = None;
                     if self.range.is_none() {
                         hold(&mut self.held, &ranges).await?;
                     }
-                    ahead.fetch(&ranges)
+                    None
                 }
             };
             ahead.look_ahead(&ranges);
+            // a thread sends first what it was told last
+            let fetch = fetched.unwrap_or_else(|| ahead.fetch(&ranges));
+            // where the bytes at hand are there, this thread would decode them before it asks for others
+            yield_now().await;
             fetch.done().await
         }
         .boxed()
@@ -182,6 +191,7 @@ mod tests {
     use parquet::arrow::ArrowWriter;
     use parquet::arrow::arrow_reader::{RowSelection, RowSelector};
     use parquet::file::properties::WriterProperties;
+    use tokio::runtime::Handle;
 
     use super::*;
     use crate::lake::files::read_ahead::MOST_GROUPS;
@@ -196,8 +206,8 @@ mod tests {
         RecordBatch::try_from_iter([("a", column(7)), ("b", column(11)), ("c", column(13))]).unwrap()
     }
 
-    /// Rows of some columns of these parts of the row groups, and how many bytes were read for them.
-    async fn read(access: &[RowGroupAccess], columns: &[usize], at_first: Option<usize>) -> (Vec<RecordBatch>, usize) {
+    /// A store with a file of ten row groups.
+    async fn stored() -> (Arc<dyn ObjectStore>, PartitionedFile) {
         let rows = rows();
         let properties = WriterProperties::builder()
             .set_max_row_group_row_count(Some(GROUP_ROWS))
@@ -207,9 +217,15 @@ mod tests {
         writer.write(&rows).unwrap();
         let bytes = writer.into_inner().unwrap();
         let file = PartitionedFile::new("x.parquet", bytes.len() as u64);
-        let file = file.with_extension(ParquetAccessPlan::new(access.to_vec()));
-        let store: Arc<dyn ObjectStore> = Arc::new(InMemory::new());
+        let store = InMemory::new();
         store.put(&Path::from("x.parquet"), PutPayload::from(bytes)).await.unwrap();
+        (Arc::new(store), file)
+    }
+
+    /// Rows of some columns of these parts of the row groups, and how many bytes were read for them.
+    async fn read(access: &[RowGroupAccess], columns: &[usize], at_first: Option<usize>) -> (Vec<RecordBatch>, usize) {
+        let (store, file) = stored().await;
+        let file = file.with_extension(ParquetAccessPlan::new(access.to_vec()));
         let (context, url) = (SessionContext::new(), ObjectStoreUrl::parse("s3://lake").unwrap());
         context.register_object_store(url.as_ref(), store.clone());
         let readers = AccountedReaders::new(store, &context.runtime_env()).finding_pages(true);
@@ -217,7 +233,7 @@ mod tests {
             Some(groups) => readers.looking_ahead(&url, groups),
             None => readers,
         };
-        let source = ParquetSource::new(rows.schema()).with_parquet_file_reader_factory(Arc::new(readers));
+        let source = ParquetSource::new(rows().schema()).with_parquet_file_reader_factory(Arc::new(readers));
         let config = FileScanConfigBuilder::new(url, Arc::new(source)).with_file_group(FileGroup::new(vec![file]));
         let config = config.with_projection_indices(Some(columns.to_vec())).unwrap();
         let scan = DataSourceExec::from_data_source(config.build());
@@ -248,6 +264,23 @@ mod tests {
                 assert_eq!(same, rows);
                 assert_eq!(read, bytes, "{columns:?}");
             }
+        }
+    }
+
+    /// The thread that decodes may be the only one that asks.
+    #[tokio::test]
+    async fn what_is_foreseen_is_asked_for_before_rows_are_decoded() {
+        let (store, file) = stored().await;
+        let (runtime, url) = (RuntimeEnv::default(), ObjectStoreUrl::parse("s3://lake").unwrap());
+        let readers = AccountedReaders::new(store, &runtime).looking_ahead(&url, 1);
+        let mut reader = readers.create_reader(0, file, None, &ExecutionPlanMetricsSet::new()).unwrap();
+        let footer = reader.get_metadata(None).await.unwrap();
+        for group in 0..footer.num_row_groups() {
+            let (start, length) = footer.row_group(group).column(0).byte_range();
+            let chunk = start..start + length;
+            reader.get_byte_ranges(vec![chunk]).await.unwrap();
+            // this store answers at once
+            assert_eq!(Handle::current().metrics().num_alive_tasks(), 0, "row group {group}");
         }
     }
 }

@@ -2,7 +2,7 @@
 //! that of the delivery that comes last by name, and within a delivery the later one.
 //!
 //! Rows are one hit where suite, visitor, time and hit id are equal; a row without a hit id is a hit of its own. Sorting
-//! and merging keep the rule, so that whoever reads takes the first of such neighbours. A file with hit ids says in a tag
+//! and merging keep the rule, so that a reader takes the first of such neighbours. A file with hit ids says in a tag
 //! how many of its rows repeat one before; whether files can repeat each other shows in the spans of their times. All of this holds of
 //! rows that feeds bring integrated, in `offline`, as of hits.
 //!

@@ -1,7 +1,7 @@
 //! Files of hits all of which are reported: none is excluded, and none happened in the background.
 //!
-//! Whoever writes a file sees it, and has a tag say so, which names the file: a writer that does not know the tag and copies it says
-//! nothing by it. Whoever reads only such files need not read the columns that tell of single hits.
+//! The writer of a file sees it, and has a tag say so, which names the file: a writer that does not know the tag and copies it says
+//! nothing by it. A reader of such files alone need not read the columns that tell of single hits.
 
 use arrow::array::{AsArray, BooleanArray, RecordBatch};
 use arrow::datatypes::Int64Type;

@@ -2,7 +2,7 @@
 //!
 //! In: live files, all of one bucket, suite and source, and what is true of the rows that are kept. Out: a file that waits
 //! for its commit, tagged with the loads whose rows it has. A file of a table without buckets is rewritten alone, in the
-//! order that it has. Rows stream through the scan's own merge; of each input a row group is in memory as it lies in the file,
+//! order that it has. Rows stream through the scan's own merge; of each input a row group is in memory as it is in the file,
 //! a page of each of its columns unpacked, and a batch. Where there are more inputs than fit, groups of them are merged first.
 //! Nothing that failed leaves a file.
 
@@ -33,7 +33,7 @@ use parquet::basic::Type as PhysicalType;
 use parquet::file::metadata::{ColumnChunkMetaData, ParquetMetaData};
 use tokio::task::JoinSet;
 
-use super::encode::{ENCODER_BYTES, Room};
+use super::encode::{ENCODER_BYTES, EncoderLimits};
 use super::layout::{TAG_BUCKET, TAG_LOADS, TAG_PART};
 use super::loads::{self, RowsOfFiles};
 use super::parts::{BucketPart, KeyRange};
@@ -41,7 +41,7 @@ use super::range_memory::unpacked;
 use super::ranges::{FOOTER_BYTES, readable};
 use super::reader_memory::DECODER_BYTES;
 use super::scan::{LakeTable, MERGED_BATCHES};
-use super::write::{OpenFile, ROW_GROUP_ROWS, Target, room_of};
+use super::write::{OpenFile, ROW_GROUP_ROWS, Target, encoder_limits};
 use crate::columns::{self, FILE, HIT_TIME, VISITOR_KEY};
 use crate::lake::{DataFile, Lake, NewFile, Snapshot};
 use crate::{Error, Result};
@@ -284,7 +284,7 @@ impl RewriteContext {
             tags: kept_tags.chain(part.map(|part| (TAG_PART.to_string(), part))).collect(),
         };
         let mut open: Option<OpenFile> = None;
-        let room = Cost::room(self.memory_bytes);
+        let limits = Cost::encoder_limits(self.memory_bytes);
         let tagged = first.tags.contains_key(TAG_LOADS);
         let mut counted = RowsOfFiles::default();
         // all rows are in the partition of their bucket, the others are empty
@@ -300,7 +300,7 @@ impl RewriteContext {
                 }
                 let file = match &mut open {
                     Some(file) => file,
-                    none => none.insert(OpenFile::create_within(&target, bucket, schema.clone(), room)?),
+                    none => none.insert(OpenFile::create_within(&target, bucket, schema.clone(), limits)?),
                 };
                 file.write(&batch).await?;
             }
@@ -395,7 +395,7 @@ impl fmt::Display for CountingPool {
 
 /// What reading the costliest input takes, bytes.
 struct Cost {
-    /// A row group as it lies in the file: its reader fetches it whole.
+    /// A row group as it is in the file: its reader fetches it whole.
     row_group: usize,
     /// A page of each of its columns, unpacked, and their dictionaries.
     pages: usize,
@@ -428,14 +428,14 @@ impl Cost {
     }
 
     /// What encoding may take: half of the memory, with an encoder. A row group is held until it is full.
-    fn room(memory_bytes: usize) -> Room {
-        room_of(1, (memory_bytes / 2).saturating_sub(ENCODER_BYTES))
+    fn encoder_limits(memory_bytes: usize) -> EncoderLimits {
+        encoder_limits(1, (memory_bytes / 2).saturating_sub(ENCODER_BYTES))
     }
 
     /// How many inputs are merged at once: theirs is what encoding leaves; a merge holds two batches of each.
     fn inputs_in(&self, memory_bytes: usize) -> usize {
         let each = self.row_group + self.pages + self.columns * DECODER_BYTES + 2 * SMALLEST_BATCH_ROWS * self.row;
-        let row_group = Self::room(memory_bytes).memory_bytes.min(ROW_GROUP_ROWS.saturating_mul(self.row));
+        let row_group = Self::encoder_limits(memory_bytes).memory_bytes.min(ROW_GROUP_ROWS.saturating_mul(self.row));
         let left = memory_bytes.saturating_sub(ENCODER_BYTES + row_group).max(memory_bytes / 4);
         (left / each.max(1)).clamp(LEAST_INPUTS, MOST_INPUTS)
     }
@@ -509,13 +509,13 @@ mod tests {
         for memory_bytes in [64 << 20, 128 << 20, 256 << 20] {
             let inputs = cost.inputs_in(memory_bytes);
             assert!((5..MOST_INPUTS).contains(&inputs), "{inputs}");
-            let row_group = Cost::room(memory_bytes).memory_bytes.min(ROW_GROUP_ROWS * 300);
+            let row_group = Cost::encoder_limits(memory_bytes).memory_bytes.min(ROW_GROUP_ROWS * 300);
             let taken = inputs * each + ENCODER_BYTES + row_group;
             assert!(taken <= memory_bytes && taken + each > memory_bytes, "{taken} of {memory_bytes}");
         }
         assert_eq!((cost.inputs_in(1 << 20), cost.inputs_in(4 << 30)), (LEAST_INPUTS, MOST_INPUTS));
         // half is for encoding, where rows are wide
-        assert_eq!(Cost::room(200 << 20).memory_bytes, (100 << 20) - ENCODER_BYTES);
-        assert_eq!([1 << 20, 4 << 30].map(|bytes| Cost::room(bytes).memory_bytes), [32 << 20, 128 << 20]);
+        assert_eq!(Cost::encoder_limits(200 << 20).memory_bytes, (100 << 20) - ENCODER_BYTES);
+        assert_eq!([1 << 20, 4 << 30].map(|bytes| Cost::encoder_limits(bytes).memory_bytes), [32 << 20, 128 << 20]);
     }
 }

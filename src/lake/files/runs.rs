@@ -11,7 +11,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use arrow::array::{ArrayRef, RecordBatch, new_null_array};
 use arrow::buffer::Buffer;
 use arrow::compute::{cast, concat_batches};
-use arrow::datatypes::SchemaRef;
+use arrow::datatypes::{DataType, SchemaRef};
 use arrow::ipc::MetadataVersion;
 use arrow::ipc::reader::FileDecoder;
 use arrow::ipc::writer::{DictionaryTracker, IpcDataGenerator, IpcWriteContext, IpcWriteOptions, write_message};
@@ -20,6 +20,8 @@ use zstd::bulk::Compressor;
 use super::dictionary::{Dictionaries, Shape};
 use super::layout::BUCKETS;
 use super::sort::{Heap, Keys, Position};
+use crate::columns::VISITOR_ID;
+use crate::distinct_texts::{as_they_come, coded_type};
 use crate::{Error, Result};
 
 /// Rows of a batch at most.
@@ -247,8 +249,19 @@ impl InMemory {
         let ids = self.ids.as_ref().map(|ids| ids.slice(self.at, end - self.at));
         let columns = self.heap.gather_beside(ids, &self.positions[self.at..end], &self.shape)?;
         self.at = end;
-        Ok(Some(RecordBatch::try_new(self.shape.schema.clone(), columns)?))
+        Ok(Some(RecordBatch::try_new(as_they_come(&self.shape.schema, &columns), columns)?))
     }
+}
+
+/// The same rows, with the ids of visitors as texts, which rows in memory may have as a dictionary array.
+fn with_plain_ids(batch: RecordBatch) -> Result<RecordBatch> {
+    let (schema, mut columns, _) = batch.into_parts();
+    for (column, field) in columns.iter_mut().zip(schema.fields()) {
+        if field.name() == VISITOR_ID && field.data_type() == &coded_type() {
+            *column = cast(&*column, &DataType::Utf8)?;
+        }
+    }
+    Ok(RecordBatch::try_new(as_they_come(&schema, &columns), columns)?)
 }
 
 /// Rows that a batch of so many bytes has.
@@ -344,7 +357,7 @@ impl Merge {
 
     /// Takes the next rows from the heads; false at the end.
     ///
-    /// The smallest of the heads' last rows is a bound: whatever lies before it is in a head already. Those rows are
+    /// The smallest of the heads' last rows is a bound: whatever is before it is in a head already. Those rows are
     /// taken, and the head that gave the bound is used up; so every step reads on, whatever the rows.
     /// The next batch of that input may begin with rows equal to the bound, for which those of later inputs wait.
     fn take_more(&mut self) -> Result<bool> {
@@ -374,7 +387,7 @@ impl Merge {
             }
             match self.inputs[input].next()? {
                 Some(batch) => {
-                    self.heads.replace(input, &batch)?;
+                    self.heads.replace(input, &with_plain_ids(batch)?)?;
                     self.starts[input] = 0;
                     input += 1;
                 }

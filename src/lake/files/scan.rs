@@ -41,7 +41,7 @@ use super::read_ahead::{Latency, MOST_GROUPS};
 use super::reader_memory::has_left;
 use super::reading::AccountedReaders;
 use super::reported::are_all_reported;
-use super::unique_keys::{keys_tell_visitors, lacks_visitors};
+use super::unique_keys::{keys_identify_visitors, lacks_visitors};
 use crate::columns::SUITE;
 use crate::lake::keys::KnownKeys;
 use crate::lake::{DataFile, Lake, Snapshot};
@@ -70,7 +70,7 @@ impl LakeTable {
         Self { lake, snapshot, schema }
     }
 
-    /// The table with these text columns as dictionaries, as they lie in the files: for whoever reads all rows in order, where
+    /// The table with these text columns as dictionaries, as they are in the files: for readers of all rows in order, where
     /// each bucket has at most one file, see [`Self::is_one_generation`].
     pub fn with_dictionaries(self, names: &[&str]) -> Self {
         let fields = self.schema.fields().iter().map(|field| match names.contains(&field.name().as_str()) {
@@ -165,12 +165,12 @@ impl LakeTable {
         are_all_reported(&self.snapshot.files.iter().collect::<Vec<_>>())
     }
 
-    /// True when the source of all `files` told the visits: number and start.
+    /// True when the source of all `files` gave the visits: number and start.
     pub fn gives_visits(&self, files: &[&DataFile]) -> bool {
         files.iter().all(|f| f.tags.get(TAG_VISITS).is_some_and(|v| v == "given"))
     }
 
-    /// True when no two of `files` have a key in common, so that its rows lie in one order.
+    /// True when no two of `files` have a key in common, so that its rows are in one order.
     pub fn is_one_generation(&self, files: &[&DataFile]) -> bool {
         generations(files).len() == 1
     }
@@ -199,7 +199,7 @@ impl LakeTable {
     }
 
     /// True when the visitors of hits in files `online`, and of other rows in files `offline`, of this table or others of the
-    /// lake, are known to be told apart by their keys: by tags of the files, or by a walk of this process. Buckets without
+    /// lake, are known to be identified by their keys: by tags of the files, or by a walk of this process. Buckets without
     /// hits do not matter.
     pub fn keys_suffice(&self, online: &[&DataFile], offline: &[&DataFile]) -> bool {
         let mut buckets: BTreeMap<Option<&String>, [Vec<&DataFile>; 2]> = BTreeMap::new();
@@ -211,7 +211,7 @@ impl LakeTable {
         buckets.into_values().filter(|[hits, _]| !hits.is_empty()).all(|[hits, others]| {
             let have_visitors = !hits.iter().any(|file| lacks_visitors(file));
             let files = [hits, others].concat();
-            let say_so = have_visitors && keys_tell_visitors(&files);
+            let say_so = have_visitors && keys_identify_visitors(&files);
             say_so || self.keys().suffice(files.iter().map(|file| &file.path))
         })
     }
@@ -341,14 +341,14 @@ impl LakeTable {
 }
 
 /// Reads a partition of one of [`LakeTable::sorted_scans`], in whatever process its plan has come to. Text columns come as
-/// dictionaries, as they lie in the file, which its footer tells. It is wanted for the rows anyway, and is kept for them.
+/// dictionaries, as they are in the file, which its footer tells. It is wanted for the rows anyway, and is kept for them.
 pub async fn read_sorted(
     scan: &Arc<dyn ExecutionPlan>,
     partition: usize,
     context: Arc<TaskContext>,
 ) -> datafusion::error::Result<SendableRecordBatchStream> {
     let Some(config) = ranges::files_of(scan) else { return scan.execute(partition, context) };
-    // all of it, whoever asks: nobody wants the first rows alone
+    // all of it: nobody wants the first rows alone
     ranges::read(config, partition, context, MOST_GROUPS).await
 }
 

@@ -1,6 +1,6 @@
 //! Rows in memory, brought into the lake's order.
 //!
-//! Batches stay as they came: an index of their rows is sorted, and each column is gathered once, in that order. Columns
+//! Batches stay as they are: an index of their rows is sorted, and each column is gathered once, in that order. Columns
 //! without a value take no memory, and those that hold one value in all rows of a batch take that of one row. Of columns of
 //! texts the rows have codes, where a writer keeps each text once.
 
@@ -10,23 +10,24 @@ use std::slice;
 use std::sync::Arc;
 
 use arrow::array::{
-    Array, ArrayRef, AsArray, Decimal128Array, Int64Array, RecordBatch, StringArray, TimestampMicrosecondArray,
-    UInt32Array, make_comparator, new_null_array,
+    Array, ArrayRef, AsArray, Decimal128Array, DictionaryArray, Int64Array, RecordBatch, StringArray, StringBuilder,
+    TimestampMicrosecondArray, UInt32Array, make_comparator, new_null_array,
 };
 use arrow::compute::{SortOptions, cast, interleave, take};
 use arrow::datatypes::{DataType, Decimal128Type, Float64Type, Int64Type, SchemaRef, TimestampMicrosecondType};
 
 use super::dictionary::{Codes, Dictionaries, Form, Recoding, Shape};
 use super::layout::{self, ORDER};
+use super::rough_order::in_rough_order;
 use crate::columns::{FILE, HIT_ID_REST, HIT_SEQ, HIT_TIME, ROW, SOURCE, VISITOR_ID, VISITOR_KEY};
-use crate::distinct_texts::{NULL, coded_texts, keys_of};
+use crate::distinct_texts::{NULL, coded_texts, is_same, keys_of};
 use crate::{Error, Result};
 
 /// Positions of a part of the keys that are sorted by themselves, about.
 const PART_POSITIONS: usize = 8;
 /// Bytes of the rows of a bucket at most whose ids are gathered at once, about.
 const BESIDE_BYTES: usize = 64 << 20;
-/// Parts at most: where they lie in memory is looked up for each row.
+/// Parts at most: where they are in memory is looked up for each row.
 const MOST_PARTS: usize = 1 << 16;
 
 /// The columns of the order of some rows.
@@ -90,6 +91,14 @@ impl Keys {
             }
         }
         low
+    }
+
+    /// The rows of one bucket, which are next to each other in batches that were pushed.
+    fn of_bucket(&self, bucket: usize) -> Range<usize> {
+        let keys = self.keys.values();
+        let start = keys.partition_point(|key| layout::bucket_of(*key) < bucket);
+        let count = keys[start..].partition_point(|key| layout::bucket_of(*key) == bucket);
+        start..start + count
     }
 
     fn position(&self, piece: usize, row: usize) -> Position {
@@ -173,7 +182,7 @@ pub(super) struct Position {
     row: u32,
 }
 
-/// Batches of one schema, in the order in which they came.
+/// Batches of one schema, in the order in which they came; the rows of each in a rough order, see [`super::rough_order`].
 pub(super) struct Heap {
     schema: SchemaRef,
     pieces: Vec<Piece>,
@@ -256,7 +265,8 @@ impl Heap {
     /// Adds rows, with their texts in `dictionaries`; gives the bytes that all this and their places in the index take.
     pub fn push(&mut self, batch: &RecordBatch, dictionaries: &mut Dictionaries) -> Result<usize> {
         let before = dictionaries.memory_bytes();
-        let piece = Piece::of(&self.schema, batch, dictionaries)?;
+        let ordered = in_rough_order(batch)?;
+        let piece = Piece::of(&self.schema, ordered.as_ref().unwrap_or(batch), dictionaries)?;
         // a dictionary that is closed becomes smaller
         let bytes = (piece.bytes + dictionaries.memory_bytes()).saturating_sub(before);
         self.pieces.push(piece);
@@ -314,8 +324,8 @@ impl Heap {
     }
 
     /// The rows of one bucket in order; of rows that are equal in all that [`Keys::compare`] looks at the latest first, see
-    /// [`super::repeats`]. With them their ids, where these take little memory: that a key is of one visitor is seen when they lie side
-    /// by side, without a look at the place of each row.
+    /// [`super::repeats`]. With them their ids, where these take little memory: as a dictionary array where each key is of one visitor,
+    /// whose text is then copied once and not for each row.
     pub fn sorted_beside_ids(&self, bucket: usize) -> (Vec<Position>, Option<ArrayRef>) {
         let mut positions = self.of_bucket(bucket);
         let id_bytes: usize = self.pieces.iter().map(|piece| piece.keys.ids.value_data().len()).sum();
@@ -325,18 +335,44 @@ impl Heap {
             return (positions, None);
         }
         sort_by_key_and_time(&mut positions);
-        let Ok(ids) = self.ids_at(&positions) else {
+        let Some(ids) = self.ids_of_keys(&positions) else {
             self.sort(&mut positions);
-            return (positions, None);
+            let ids = self.ids_at(&positions).ok();
+            return (positions, ids);
         };
-        let texts = ids.as_string::<i32>();
-        let id = |row: usize| texts.is_valid(row).then(|| texts.value(row));
-        let are_sorted = self.sort_visitors(&mut positions, |rows, _| {
-            let first = id(rows.start);
-            rows.skip(1).all(|row| id(row) == first)
-        });
-        let ids = if are_sorted { Some(ids) } else { self.ids_at(&positions).ok() };
-        (positions, ids)
+        self.sort_visitors(&mut positions, |_| true);
+        (positions, Some(ids))
+    }
+
+    /// The ids of the rows at these positions, which are sorted by key, as a dictionary array with a text for each key. None where some
+    /// key is of two visitors, and where no row has an id.
+    fn ids_of_keys(&self, positions: &[Position]) -> Option<ArrayRef> {
+        let id = |p: &Position| self.pieces[p.piece as usize].keys.id(p.row as usize);
+        let (mut codes, mut count, mut texts) = (Vec::with_capacity(positions.len()), NULL, StringBuilder::new());
+        for visitor in positions.chunk_by(|a, b| a.key == b.key) {
+            let first = id(&visitor[0]);
+            let is_first = |p: &Position| match (id(p), first) {
+                (Some(one), Some(first)) => is_same(one.as_bytes(), first.as_bytes()),
+                (one, first) => one == first,
+            };
+            if !visitor[1..].iter().all(is_first) {
+                return None;
+            }
+            let code = match first {
+                Some(text) => {
+                    texts.append_value(text);
+                    count += 1;
+                    count
+                }
+                None => NULL,
+            };
+            codes.resize(codes.len() + visitor.len(), code);
+        }
+        if count == 0 {
+            return None;
+        }
+        let ids = DictionaryArray::try_new(keys_of(codes.into_iter()), Arc::new(texts.finish()));
+        ids.ok().map(|ids| Arc::new(ids) as ArrayRef)
     }
 
     /// The ids of the rows at these positions.
@@ -347,12 +383,10 @@ impl Heap {
 
     /// The rows of one bucket, the latest first.
     fn of_bucket(&self, bucket: usize) -> Vec<Position> {
-        let is_wanted = |key: i64| layout::bucket_of(key) == bucket;
-        let count = |piece: &Piece| piece.keys.keys.values().iter().filter(|key| is_wanted(**key)).count();
-        let mut positions = Vec::with_capacity(self.pieces.iter().map(count).sum());
-        for (piece, keys) in self.pieces.iter().map(|p| &p.keys).enumerate().rev() {
-            let rows = (0..keys.len()).rev().filter(|row| is_wanted(keys.keys.value(*row)));
-            positions.extend(rows.map(|row| keys.position(piece, row)));
+        let parts: Vec<Range<usize>> = self.pieces.iter().map(|piece| piece.keys.of_bucket(bucket)).collect();
+        let mut positions = Vec::with_capacity(parts.iter().map(Range::len).sum());
+        for (piece, (keys, rows)) in self.pieces.iter().map(|p| &p.keys).zip(parts).enumerate().rev() {
+            positions.extend(rows.rev().map(|row| keys.position(piece, row)));
         }
         positions
     }
@@ -405,28 +439,21 @@ impl Heap {
     fn sort(&self, positions: &mut [Position]) {
         sort_by_key_and_time(positions);
         let id = |p: &Position| self.pieces[p.piece as usize].keys.id(p.row as usize);
-        self.sort_visitors(positions, |_, visitor| {
+        self.sort_visitors(positions, |visitor| {
             let first = id(&visitor[0]);
             visitor[1..].iter().all(|p| id(p) == first)
         });
     }
 
-    /// Sorts the rows of each key, which are sorted by time. `is_one` says whether all rows of a key, given by their places and their
-    /// positions, have one id. True where that was so of all: then every row is among those of its id, as it was before.
-    fn sort_visitors(&self, positions: &mut [Position], is_one: impl Fn(Range<usize>, &[Position]) -> bool) -> bool {
+    /// Sorts the rows of each key, which are sorted by time. `is_one` says whether all rows of a key have one id: then each is among those
+    /// of its id already.
+    fn sort_visitors(&self, positions: &mut [Position], is_one: impl Fn(&[Position]) -> bool) {
         let compare = |a: &Position, b: &Position| {
             let [a_keys, b_keys] = [a, b].map(|p| &self.pieces[p.piece as usize].keys);
             a_keys.compare(a.row as usize, b_keys, b.row as usize)
         };
-        let (mut end, mut are_one) = (0, true);
-        for visitor in positions.chunk_by_mut(|a, b| a.key == b.key) {
-            let start = end;
-            end += visitor.len();
-            if visitor.len() == 1 {
-                continue;
-            }
-            if !is_one(start..end, visitor) {
-                are_one = false;
+        for visitor in positions.chunk_by_mut(|a, b| a.key == b.key).filter(|rows| rows.len() > 1) {
+            if !is_one(visitor) {
                 visitor.sort_by(compare);
                 continue;
             }
@@ -434,7 +461,6 @@ impl Heap {
                 instant.sort_by(compare);
             }
         }
-        are_one
     }
 
     fn gather_one(

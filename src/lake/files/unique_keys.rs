@@ -1,10 +1,10 @@
 //! Files in which a visitor's key says who the visitor is.
 //!
-//! A key is a hash, so that two visitors may share one: only their ids tell them apart. In the lake's order the rows of a
-//! key are neighbours, those of each of its visitors side by side, so that a look at neighbours while a file is written finds
-//! out. A file none of whose keys is of two visitors names itself in a tag. Of several files nothing follows: whoever has
-//! looked at them together, before one of them was committed, has its tag name the others, too. Whoever reads files that name
-//! each other need not read ids, half of what there is to decode.
+//! A key is a hash, so that two visitors may share one, and only their ids tell them apart. In the lake's order the rows of a key are
+//! neighbours, those of each of its visitors side by side. So the writer of a file finds out by looking at neighbours, and where no two
+//! visitors share a key, the file names itself in a tag. This says nothing about several files together. What has looked at them
+//! together, before one of them was committed, has the tag of that one name the others, too. A reader of files that name each other
+//! need not read ids, which are half of what there is to decode.
 
 use std::collections::{HashMap, HashSet};
 
@@ -14,6 +14,7 @@ use arrow::datatypes::Int64Type;
 use super::layout::{TAG_NOBODY, TAG_UNIQUE_KEYS};
 use super::parts::{BucketPart, KeyRange};
 use crate::columns::{VISITOR_ID, VISITOR_KEY};
+use crate::distinct_texts::coded_texts;
 use crate::lake::DataFile;
 
 /// Files that are held against each other at most.
@@ -37,15 +38,23 @@ impl UniqueKeys {
             return;
         }
         let keys = batch.column_by_name(VISITOR_KEY).and_then(|column| column.as_primitive_opt::<Int64Type>());
-        let ids = batch.column_by_name(VISITOR_ID).and_then(|column| column.as_string_opt::<i32>());
-        let (Some(keys), Some(ids)) = (keys, ids) else {
+        let ids = batch.column_by_name(VISITOR_ID);
+        let coded = ids.and_then(|ids| coded_texts(ids));
+        let texts = ids.and_then(|ids| coded.map(|(_, texts)| texts).or_else(|| ids.as_string_opt::<i32>()));
+        let (Some(keys), Some(ids), Some(texts)) = (keys, ids, texts) else {
             self.in_doubt = true;
             return;
         };
         let (key, end) = (keys.values(), batch.num_rows() - 1);
-        let id = |row: usize| ids.is_valid(row).then(|| ids.value(row));
+        let number = |row: usize| coded.map_or(row, |(numbers, _)| numbers.keys().value(row) as usize);
+        let id = |row: usize| ids.is_valid(row).then(|| texts.value(number(row)));
         let goes_on = self.last.as_ref().is_none_or(|(last, of_last)| *last != key[0] || of_last.as_deref() == id(0));
-        let are_told = (1..=end).all(|row| key[row] != key[row - 1] || id(row) == id(row - 1));
+        // most rows of a visitor have the number of the one before, if ids come as such
+        let is_same = |row: usize| {
+            let has_its_number = number(row) == number(row - 1) && ids.is_valid(row) && ids.is_valid(row - 1);
+            has_its_number || id(row) == id(row - 1)
+        };
+        let are_told = (1..=end).all(|row| key[row] != key[row - 1] || is_same(row));
         self.in_doubt |= keys.null_count() > 0 || !goes_on || !are_told;
         self.nobody |= ids.null_count() > 0;
         self.last = Some((key[end], id(end).map(str::to_string)));
@@ -82,7 +91,7 @@ pub(in crate::lake) fn name_others<'n>(tags: &mut HashMap<String, String>, other
 }
 
 /// True where no key among the rows of `files`, which are of one bucket, is of two visitors, by what their tags say.
-pub(in crate::lake) fn keys_tell_visitors(files: &[&DataFile]) -> bool {
+pub(in crate::lake) fn keys_identify_visitors(files: &[&DataFile]) -> bool {
     // parts of a bucket are files beside each other
     let parts = files.iter().filter_map(|file| Some(BucketPart::of_tags(&file.tags)?.count)).max().unwrap_or(1);
     if files.len() > MOST_FILES * parts {
@@ -107,8 +116,10 @@ mod tests {
     use std::sync::Arc;
 
     use arrow::array::{ArrayRef, Int64Array, StringArray};
+    use arrow::compute::cast;
 
     use super::*;
+    use crate::distinct_texts::coded_type;
 
     fn batch(rows: &[(i64, Option<&str>)]) -> RecordBatch {
         let columns: [(&str, ArrayRef, bool); 2] = [
@@ -123,13 +134,25 @@ mod tests {
         DataFile { relative: name.into(), path: name.into(), size: 1, rows: Some(1), hit_time: None, tags }
     }
 
-    /// What is said of rows, however they are cut into batches: that keys tell visitors apart, and that some row has none.
+    /// The same rows, with their ids in a dictionary array.
+    fn coded(rows: &RecordBatch) -> RecordBatch {
+        let ids = cast(rows.column(1), &coded_type()).unwrap();
+        let columns = [(VISITOR_KEY, rows.column(0).clone(), false), (VISITOR_ID, ids, true)];
+        RecordBatch::try_from_iter_with_nullable(columns).unwrap()
+    }
+
+    /// What is said of rows, however they are cut into batches, and in which form their ids are: that keys tell visitors apart, and that
+    /// some row has none.
     fn told(rows: &[(i64, Option<&str>)]) -> (bool, bool) {
-        let each = (1..=rows.len()).map(|cut| {
+        let forms = (1..=rows.len()).flat_map(|cut| [(cut, false), (cut, true)]);
+        let each = forms.map(|(cut, are_coded)| {
             let mut keys = UniqueKeys::default();
-            rows.chunks(cut).for_each(|rows| keys.take(&batch(rows)));
+            for rows in rows.chunks(cut) {
+                let rows = batch(rows);
+                keys.take(&if are_coded { coded(&rows) } else { rows });
+            }
             let file = file("a", keys.tags("a"));
-            (keys_tell_visitors(&[&file]), lacks_visitors(&file))
+            (keys_identify_visitors(&[&file]), lacks_visitors(&file))
         });
         let each: Vec<(bool, bool)> = each.collect();
         assert!(each.iter().all(|told| *told == each[0]), "{rows:?}: {each:?}");
@@ -168,15 +191,18 @@ mod tests {
         let (c, copied) = (file("c", names(&["c", "b"])), file("d", names(&["a", "b"])));
         let unknown = file("e", names(&[]));
         let foreign = file("f", [(TAG_UNIQUE_KEYS.to_string(), "f".to_string())].into_iter());
-        assert!(keys_tell_visitors(&[]) && keys_tell_visitors(&[&a]) && keys_tell_visitors(&[&a, &b]));
-        assert!(keys_tell_visitors(&[&b, &a]) && keys_tell_visitors(&[&c, &b]));
-        assert!(!keys_tell_visitors(&[&a, &c]) && !keys_tell_visitors(&[&a, &b, &c]), "nobody has seen a beside c");
+        assert!(keys_identify_visitors(&[]) && keys_identify_visitors(&[&a]) && keys_identify_visitors(&[&a, &b]));
+        assert!(keys_identify_visitors(&[&b, &a]) && keys_identify_visitors(&[&c, &b]));
+        assert!(
+            !keys_identify_visitors(&[&a, &c]) && !keys_identify_visitors(&[&a, &b, &c]),
+            "nobody has seen a beside c"
+        );
         for other in [&copied, &unknown, &foreign] {
-            assert!(!keys_tell_visitors(&[other]) && !keys_tell_visitors(&[&a, other]), "{other:?}");
+            assert!(!keys_identify_visitors(&[other]) && !keys_identify_visitors(&[&a, other]), "{other:?}");
         }
         let mut c = c;
         name_others(&mut c.tags, ["b", "a"].into_iter());
         assert_eq!(named(&c.tags), ["c", "b", "a"]);
-        assert!(keys_tell_visitors(&[&a, &b, &c]));
+        assert!(keys_identify_visitors(&[&a, &b, &c]));
     }
 }

@@ -30,7 +30,7 @@ use tokio::runtime::Handle;
 use tokio::task::JoinSet;
 
 use super::dictionary::{Dictionaries, Shape, Texts, with_plain_texts};
-use super::encode::{Encoder, Room};
+use super::encode::{Encoder, EncoderLimits};
 use super::layout::{
     self, BUCKETS, ORDER, TAG_BUCKET, TAG_KEYED, TAG_LOADS, TAG_NOBODY, TAG_REPEATS, TAG_REPORTED, TAG_UNIQUE_KEYS,
 };
@@ -202,7 +202,7 @@ impl SortedWriter {
         let texts = Arc::new(std::mem::take(&mut self.dictionaries).into_texts(&shape)?);
         let heap = Arc::new(std::mem::replace(&mut self.heap, Heap::new(self.schema.clone())));
         let runs = std::mem::take(&mut self.runs);
-        let room = room_of(workers() / at_once, self.row_groups_bytes() / at_once);
+        let limits = encoder_limits(workers() / at_once, self.row_groups_bytes() / at_once);
         let works = (0..BUCKETS).map(|bucket| {
             let (target, heap, runs) = (self.target.clone(), heap.clone(), runs.clone());
             let (shape, texts, schema) = (shape.clone(), texts.clone(), schema.clone());
@@ -212,7 +212,7 @@ impl SortedWriter {
                     false => merged(&runs, bucket, &shape),
                 };
                 let rows = Merge::new(inputs, shape.schema.clone(), BATCH_BYTES)?;
-                write_bucket(&target, bucket, schema, rows, &texts, room)
+                write_bucket(&target, bucket, schema, rows, &texts, limits)
             }
         });
         let (files, failed) = side_by_side(works, at_once).await;
@@ -273,8 +273,8 @@ impl SortedWriter {
         LEAST_INPUTS + more.count()
     }
 
-    /// How many files are written side by side; threads that are left encode columns of one file at once. Of what a command may
-    /// take, sorting has a quarter, and row groups half.
+    /// How many files are written side by side; threads that are left encode columns of one file at once. Row groups may take twice as
+    /// much as sorting did.
     fn files_at_once(&self) -> usize {
         workers().min(BUCKETS).min(self.row_groups_bytes() / LEAST_ROW_GROUP_BYTES).max(1)
     }
@@ -284,7 +284,7 @@ impl SortedWriter {
     }
 
     /// Columns that some row has had a value in so far, those of the order, and where dimensions in use were set: that no row
-    /// set one is told, too.
+    /// set one is reported, too.
     fn columns_in_use(&self) -> Vec<usize> {
         let in_order = |i: &usize| ORDER.contains(&self.schema.field(*i).name().as_str());
         let of_one_in_use = |i: &usize| {
@@ -315,8 +315,8 @@ async fn write_run(
 }
 
 /// Threads, and memory of the rows of a row group, where so many bytes are left for it.
-pub(super) fn room_of(threads: usize, left_bytes: usize) -> Room {
-    Room { threads, memory_bytes: left_bytes.clamp(LEAST_ROW_GROUP_BYTES, ROW_GROUP_BYTES) }
+pub(super) fn encoder_limits(threads: usize, left_bytes: usize) -> EncoderLimits {
+    EncoderLimits { threads, memory_bytes: left_bytes.clamp(LEAST_ROW_GROUP_BYTES, ROW_GROUP_BYTES) }
 }
 
 /// Threads that work at once.
@@ -380,7 +380,7 @@ pub fn parquet_properties(schema: &Schema, rows: Option<usize>) -> Result<Writer
     for name in [VISITOR_KEY, VISITOR_ID] {
         builder = builder.set_column_statistics_enabled(ColumnPath::from(name), EnabledStatistics::Page);
     }
-    // a visitor's key lies side by side, which compresses better than places in a dictionary; its times rise; hit ids
+    // a visitor's key is side by side, which compresses better than places in a dictionary; its times rise; hit ids
     // and sequences are noise
     for name in [VISITOR_KEY, HIT_TIME, HIT_SEQ].iter().chain(&HIT_ID) {
         builder = builder.set_column_dictionary_enabled(ColumnPath::from(*name), false);
@@ -447,11 +447,11 @@ fn write_bucket(
     schema: SchemaRef,
     mut rows: Merge,
     texts: &Texts,
-    room: Room,
+    limits: EncoderLimits,
 ) -> Result<Option<NewFile>> {
     let Some(first) = rows.next()? else { return Ok(None) };
     let runtime = Handle::current();
-    let mut file = OpenFile::create_within(target, Some(bucket), schema, room)?;
+    let mut file = OpenFile::create_within(target, Some(bucket), schema, limits)?;
     let loads = target.loads();
     let mut counted = (loads.len() > 1).then(RowsOfFiles::default);
     let mut next = Some(first);
@@ -486,14 +486,19 @@ pub(super) struct OpenFile {
 impl OpenFile {
     /// A file of a bucket, whose rows come in order; or with none, an unsorted one.
     pub(super) fn create(target: &Target, bucket: Option<usize>, schema: SchemaRef) -> Result<Self> {
-        Self::create_within(target, bucket, schema, room_of(1, ROW_GROUP_BYTES))
+        Self::create_within(target, bucket, schema, encoder_limits(1, ROW_GROUP_BYTES))
     }
 
     /// As [`OpenFile::create`], with what its encoding may take.
-    pub(super) fn create_within(target: &Target, bucket: Option<usize>, schema: SchemaRef, room: Room) -> Result<Self> {
+    pub(super) fn create_within(
+        target: &Target,
+        bucket: Option<usize>,
+        schema: SchemaRef,
+        limits: EncoderLimits,
+    ) -> Result<Self> {
         let (relative, path) = target.new_path()?;
         let object = BufWriter::new(target.lake.store().clone(), path.clone());
-        let encoder = Encoder::new(&schema, parquet_properties(&schema, None)?, room)?;
+        let encoder = Encoder::new(&schema, parquet_properties(&schema, None)?, limits)?;
         let (repeats, unique_keys, reported) = (RepeatCount::default(), UniqueKeys::default(), Reported::default());
         Ok(Self { bucket, relative, path, rows: 0, repeats, unique_keys, reported, encoder, object })
     }

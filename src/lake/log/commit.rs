@@ -1,14 +1,14 @@
-//! One commit of a table on top of exactly the version that was read; whoever was faster wins.
+//! One commit of a table on top of exactly the version that was read; the faster writer wins.
 //!
 //! Commits and versions are the library's; which files a commit adds and removes is ours.
 
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use arrow::datatypes::{Field, Schema};
+use arrow::datatypes::{DataType, Field, Schema};
 use deltalake_core::kernel::engine::arrow_conversion::TryIntoKernel;
 use deltalake_core::kernel::transaction::{CommitBuilder, CommitProperties};
-use deltalake_core::kernel::{Action, Add, MetadataExt, Remove, StructType};
+use deltalake_core::kernel::{Action, Add, MetadataExt, Protocol, Remove, StructType};
 use deltalake_core::operations::create::CreateBuilder;
 use deltalake_core::protocol::{DeltaOperation, SaveMode};
 use deltalake_core::{DeltaTable, DeltaTableError, TableProperty};
@@ -20,6 +20,7 @@ use super::lines::{COMMIT_ID, WHOLE, commit_file, lines};
 use super::snapshot::{Change, DataFile, NewFile, Snapshot};
 use super::stats;
 use super::store::Lake;
+use super::table::PLAIN_TIMES;
 use super::versions::CHECKPOINT_INTERVAL;
 use crate::{Error, ErrorKind, Result};
 
@@ -73,6 +74,9 @@ impl Snapshot {
                 let metadata = state.metadata().clone().with_schema(&kernel_schema(&merged)?);
                 let metadata = metadata.map_err(|e| Error::bug(format!("table {}: {e}", self.name)))?;
                 actions.push(Action::Metadata(metadata));
+                if has_plain_times(&merged) && !reads_plain_times(state.protocol()) {
+                    actions.push(Action::Protocol(with_plain_times(state.protocol())?));
+                }
             }
             if self.version.is_some() && actions.is_empty() {
                 return Ok(self.clone());
@@ -96,7 +100,7 @@ impl Snapshot {
                         break;
                     }
                     Ok(Some(_)) => return Err(lost_race().at(format!("table {}", self.name)).caused_by(error)),
-                    // whoever decided on this change reads again
+                    // what decided on this change reads again
                     Ok(None) if error.kind() == ErrorKind::Conflict => return Err(error),
                     Ok(None) if error.kind() == ErrorKind::Unavailable && tries < COMMIT_TRIES => tries += 1,
                     Ok(None) | Err(_) => {
@@ -120,7 +124,7 @@ impl Snapshot {
     }
 
     /// Writes the version after this one to the log, or the first of a table that does not exist. The library does not try
-    /// again on top of other versions: whoever decided on this change read exactly this one.
+    /// again on top of other versions: the change was decided on exactly this one.
     async fn write_log(
         &self,
         schema: &Schema,
@@ -181,6 +185,33 @@ fn merge_columns(table: &str, schema: &Schema, columns: &[Field]) -> Result<Sche
 
 fn kernel_schema(schema: &Schema) -> Result<StructType> {
     schema.try_into_kernel().map_err(|e: arrow::error::ArrowError| Error::bug(format!("schema: {e}")))
+}
+
+/// True where a column has TIMESTAMPs without a zone, also in lists.
+fn has_plain_times(schema: &Schema) -> bool {
+    fn is_plain(data_type: &DataType) -> bool {
+        match data_type {
+            DataType::List(item) => is_plain(item.data_type()),
+            other => matches!(other, DataType::Timestamp(_, None)),
+        }
+    }
+    schema.fields().iter().any(|field| is_plain(field.data_type()))
+}
+
+fn reads_plain_times(protocol: &Protocol) -> bool {
+    protocol.reader_features().unwrap_or_default().iter().any(|feature| feature.to_string() == PLAIN_TIMES)
+}
+
+/// What readers and writers of a table must know, and TIMESTAMPs without a zone.
+fn with_plain_times(protocol: &Protocol) -> Result<Protocol> {
+    let known = protocol.writer_features().unwrap_or_default().iter().map(|feature| feature.to_string());
+    let writers: Vec<String> = known.chain([PLAIN_TIMES.to_string()]).collect();
+    let readers = protocol.reader_features().unwrap_or_default().iter().map(|feature| feature.to_string());
+    let readers: Vec<String> = readers.chain([PLAIN_TIMES.to_string()]).collect();
+    let wanted = serde_json::json!({
+        "minReaderVersion": 3, "minWriterVersion": 7, "readerFeatures": readers, "writerFeatures": writers,
+    });
+    serde_json::from_value(wanted).map_err(|error| Error::bug(format!("protocol: {error}")))
 }
 
 fn add_action(file: &NewFile, data_change: bool) -> Add {

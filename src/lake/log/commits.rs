@@ -1,7 +1,7 @@
 //! What was done to a table: its commits, newest first, from the log.
 //!
 //! In: a table's name. Out: for each version its time, its operation, and the files that it added and removed. Only the log
-//! is read, a few of its files at a time; nobody's clock is asked but that of whoever committed.
+//! is read, a few of its files at a time; nobody's clock is asked but that of the writer.
 
 use std::collections::HashMap;
 
@@ -34,7 +34,7 @@ pub struct Log {
 pub struct Commit {
     /// Version.
     pub version: u64,
-    /// When it was committed, by the clock of whoever did it.
+    /// When it was committed, by the writer's clock.
     pub time: DateTime<Utc>,
     /// When the log's file was written, by the clock of the store.
     pub stored: DateTime<Utc>,
@@ -49,7 +49,7 @@ pub struct Commit {
 /// A file that became live.
 #[derive(Debug)]
 pub struct Added {
-    /// Where it lies.
+    /// Where it is.
     pub path: Path,
     /// Bytes.
     pub size: u64,
@@ -62,7 +62,7 @@ pub struct Added {
 /// A file that ceased to be live.
 #[derive(Debug)]
 pub struct Removed {
-    /// Where it lies, or lay.
+    /// Where it is, or lay.
     pub path: Path,
     /// Bytes, when the log says.
     pub size: u64,

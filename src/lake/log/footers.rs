@@ -149,7 +149,7 @@ mod tests {
                 let files = newest(lake).await.files;
                 assert_eq!(paths(&files), paths(&before.files));
                 files.iter().for_each(|file| read(cache, &file.path));
-                lake.keys().tell_visitors(&files.into_iter().map(|file| file.path).collect::<Vec<_>>());
+                lake.keys().note_unique(&files.into_iter().map(|file| file.path).collect::<Vec<_>>());
             }
             let gone: Vec<DataFile> = before.files.into_iter().filter(|file| !stays.contains(&file.path)).collect();
             with_a_file(gone.clone()).await;

@@ -31,7 +31,7 @@ pub enum Writers {
     One,
 }
 
-/// Where probes lie for a moment; no table, for its name begins with `_`.
+/// Where probes are for a moment; no table, for its name begins with `_`.
 pub const PROBE_FOLDER: &str = "_probe";
 
 /// Fails unless objects below `root` can be created, stay as they were created, and can be deleted.

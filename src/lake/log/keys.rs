@@ -1,9 +1,9 @@
 //! What walks over files have found out about visitor keys, while this process lives.
 //!
-//! A visitor's key is a hash, and two visitors may share one: only their ids tell them apart. Ids are half of what a
-//! journey decodes. Whoever has walked over all rows of some files and met no key twice says so here, and the next
-//! question to these files need not read their ids. Files never change, so that what was found of them stays true, and is forgotten
-//! when they go; of files that were not walked over together, nothing is known.
+//! A visitor's key is a hash, and two visitors may share one: only their ids tell them apart. Ids are half of what a journey decodes.
+//! A walk over all rows of some files that met no key twice notes it here, and the next question to these files need not read their
+//! ids. Files never change, so what was found stays true; it is forgotten when the files go. Nothing is known of files that were not
+//! walked over together.
 
 use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -26,7 +26,7 @@ struct Walks {
 
 impl KnownKeys {
     /// All rows of `files` have a visitor where they are hits, and no two visitors among them share a key.
-    pub fn tell_visitors(&self, files: &[Path]) {
+    pub fn note_unique(&self, files: &[Path]) {
         let mut walks = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         if walks.are_together(files.iter()) {
             return;
@@ -68,14 +68,14 @@ mod tests {
         let (a, b, c) = (Path::from("a"), Path::from("b"), Path::from("c"));
         let known = KnownKeys::default();
         assert!(!known.suffice([&a].into_iter()));
-        known.tell_visitors(&[a.clone(), b.clone()]);
-        known.tell_visitors(std::slice::from_ref(&c));
+        known.note_unique(&[a.clone(), b.clone()]);
+        known.note_unique(std::slice::from_ref(&c));
         assert!(known.suffice([&a, &b].into_iter()) && known.suffice([&b].into_iter()));
         assert!(known.suffice([&c].into_iter()) && !known.suffice([&a, &c].into_iter()));
         // a walk over fewer files takes nothing away
-        known.tell_visitors(std::slice::from_ref(&b));
+        known.note_unique(std::slice::from_ref(&b));
         assert!(known.clone().suffice([&a, &b].into_iter()));
-        known.tell_visitors(&[a.clone(), b.clone(), c.clone()]);
+        known.note_unique(&[a.clone(), b.clone(), c.clone()]);
         assert!(known.suffice([&c, &a, &b].into_iter()));
     }
 
@@ -83,7 +83,7 @@ mod tests {
     fn files_that_went_are_forgotten() {
         let [live, gone, other] = ["l/hits/a", "l/hits/b", "l/hits_2/a"].map(Path::from);
         let known = KnownKeys::default();
-        known.tell_visitors(&[live.clone(), gone.clone(), other.clone()]);
+        known.note_unique(&[live.clone(), gone.clone(), other.clone()]);
         known.keep_only(&Path::from("l/hits"), &HashSet::from([&live]));
         assert!(known.suffice([&live, &other].into_iter()));
         assert!(!known.suffice([&gone].into_iter()));

@@ -15,7 +15,7 @@ pub(super) const COMMIT_ID: &str = "rejoinCommit";
 /// One line, as far as it is needed here.
 #[derive(Debug, Deserialize)]
 #[serde(rename_all = "camelCase")]
-pub(super) struct Line {
+pub(super) struct CommitLine {
     pub commit_info: Option<CommitInfo>,
     pub add: Option<Add>,
     pub remove: Option<Remove>,
@@ -28,7 +28,7 @@ pub(super) struct TableLine {
     pub name: Option<String>,
 }
 
-impl Line {
+impl CommitLine {
     /// A value of ours in the commit's information.
     pub fn information(&self, name: &str) -> Option<&serde_json::Value> {
         self.commit_info.as_ref()?.info.get(name)
@@ -36,7 +36,7 @@ impl Line {
 }
 
 /// The lines of a commit's file.
-pub(super) fn lines(commit: &[u8]) -> impl Iterator<Item = Result<Line>> + '_ {
+pub(super) fn lines(commit: &[u8]) -> impl Iterator<Item = Result<CommitLine>> + '_ {
     commit
         .split(|b| *b == b'\n')
         .filter(|line| !line.is_empty())

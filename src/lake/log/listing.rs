@@ -1,6 +1,6 @@
-//! What lies in the log of a table, asked for at once.
+//! What is in the log of a table, asked for at once.
 //!
-//! From where a log need be read says `_last_checkpoint`. Whoever asks for that first waits twice on a distant store; a log of
+//! From where a log need be read says `_last_checkpoint`. Asking for that first means two waits on a distant store; a log of
 //! few files is listed whole meanwhile.
 
 use bytes::Bytes;

@@ -1,15 +1,14 @@
-//! Where the lake lies, and the logs of its tables.
+//! Where the lake is stored, and the logs of its tables.
 //!
-//! * `store`: a URL becomes an object store and a root; all object paths are made there. `s3`: how S3 is reached, `aws_profile`:
-//!   with whose keys. `waits`: who waits for it is told so. `guard`: a store is asked for conditional writes before the first write.
+//! * `store`: a URL becomes an object store and a root; all object paths are made there. `s3`: how S3 is reached, `aws_profile`: with which
+//!   credentials. `waits`: warns where a store does not answer. `guard`: checks that a store has conditional writes before the first write.
 //!   `local_files`: how parts of files in a folder are read.
-//! * `snapshot`: one table at one version, as a value. `table`: it is read from the log. `commit`: the next version is
-//!   written on top of it. `retry`: what another writer came before is decided again. `delta_error`: the library's errors.
-//! * `versions`: what a log says without loading the table. `lines`: the one reading of a commit. `listing`: what lies in a
-//!   log. `commits`: what was done to a table, from its log. `stats`: what a file says of its rows in the log, so that
-//!   readers can skip it.
-//! * `log_cache`: what this process has read of logs. `reads`: a store as logs are read through it. `keys`: what this process
-//!   has found out about visitor keys. `footers`: which footers it keeps.
+//! * `snapshot`: one table at one version, as a value. `table`: reads it from the log. `commit`: writes the next version on top of it.
+//!   `retry`: decides again after a lost race. `delta_error`: the library's errors.
+//! * `versions`: what a log says without loading the table. `lines`: parses a commit. `listing`: lists a log. `commits`: what was done to a
+//!   table, from its log. `stats`: what the log says of the rows of a file, so that readers can skip it.
+//! * `log_cache`: what this process has read of logs. `reads`: a store as logs are read through it. `keys`: what this process has found out
+//!   about visitor keys. `footers`: which footers it keeps.
 
 mod aws_profile;
 mod commit;
@@ -32,6 +31,7 @@ mod table;
 mod versions;
 mod waits;
 
+pub(in crate::lake) use log_cache::SmallTable;
 pub use snapshot::{Change, DataFile, NewFile, Snapshot};
 pub use store::Lake;
 pub use versions::{has_same_rows, latest_version};

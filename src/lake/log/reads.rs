@@ -33,7 +33,7 @@ const AT_ONCE: usize = 16;
 pub(super) struct LogReads {
     store: Arc<dyn ObjectStore>,
     kept: Mutex<HashMap<Path, (ObjectMeta, Bytes)>>,
-    /// What lies in the log, where it was asked for before.
+    /// What is in the log, where it was asked for before.
     listed: Mutex<Option<(Path, Listing)>>,
 }
 
@@ -49,7 +49,7 @@ impl LogReads {
         *self.listed() = None;
     }
 
-    /// Asks for all that loading the table at a version takes, the latest if None, in two rounds: what lies in the log, and then
+    /// Asks for all that loading the table at a version takes, the latest if None, in two rounds: what is in the log, and then
     /// the files that are needed. What is not found so is asked for when it is wanted. False where there is no log.
     pub async fn fetch_ahead(&self, log: &Path, version: Option<u64>) -> Result<bool> {
         let Some(listing) = listing(self.store.as_ref(), log).await? else { return Ok(true) };
@@ -60,7 +60,7 @@ impl LogReads {
         let needed: Vec<Path> = small.map(|file| file.location.clone()).collect();
         *self.listed() = Some((log.clone(), listing));
         let fetched = stream::iter(needed).map(|path| async move { self.whole(&path).await });
-        // whoever reads a file that is not kept asks again
+        // readers of a file that is not kept ask again
         fetched.buffer_unordered(AT_ONCE).for_each(|_| async {}).await;
         Ok(true)
     }

@@ -28,7 +28,7 @@ pub struct DataFile {
 }
 
 impl DataFile {
-    /// False when the log says that all rows lie outside these times (inclusive).
+    /// False when the log says that all rows are outside these times (inclusive).
     pub fn may_lie_in(&self, (from, to): TimeSpan) -> bool {
         self.hit_time.is_none_or(|(first, last)| first <= to && last >= from)
     }

@@ -1,4 +1,4 @@
-//! Where the lake lies: a location becomes an object store and a root URL, and every object path is made here.
+//! Where the lake is stored: a location becomes an object store and a root URL, and every object path is made here.
 //!
 //! A location is a folder, `file://...` or `s3://bucket/prefix` (see `s3`). A location never holds a password, so that it
 //! can be printed and logged.
@@ -39,7 +39,7 @@ pub struct Lake {
     store: Arc<dyn ObjectStore>,
     /// Files that a commit named whose outcome nobody knows.
     undecided: Arc<Mutex<HashSet<Path>>>,
-    known: LogCache,
+    log_cache: LogCache,
     keys: KnownKeys,
     footers: FooterCaches,
 }
@@ -75,12 +75,12 @@ impl Lake {
     /// The lake at `url`, a folder's name that ends in a slash, in a store whose paths are those of the URL.
     pub fn with_store(url: Url, store: Arc<dyn ObjectStore>, writers: Writers) -> Result<Self> {
         let root = Path::from_url_path(url.path()).map_err(|e| Error::usage(format!("lake {url}: {e}")))?;
-        // a file system creates a file once, whoever asks
+        // a file system creates a file once
         let store = if url.scheme() == "file" { store } else { Arc::new(Guard::new(store, root, writers)) };
         Ok(Self::knowing_nothing(url, store))
     }
 
-    /// The lake at `url`, which is this one or lies in its folder; an error for any other, in the words of who may not reach it.
+    /// The lake at `url`, which is this one or is in its folder; an error for any other, in the words of who may not reach it.
     pub fn at(&self, url: &Url) -> Result<Self> {
         if *url == self.url {
             return Ok(self.clone());
@@ -92,8 +92,8 @@ impl Lake {
     }
 
     fn knowing_nothing(url: Url, store: Arc<dyn ObjectStore>) -> Self {
-        let (known, keys, footers) = (LogCache::default(), KnownKeys::default(), FooterCaches::default());
-        Self { url, store, undecided: Arc::default(), known, keys, footers }
+        let (log_cache, keys, footers) = (LogCache::default(), KnownKeys::default(), FooterCaches::default());
+        Self { url, store, undecided: Arc::default(), log_cache, keys, footers }
     }
 
     /// Fails unless the store can be written to as commits need it; leaves nothing behind.
@@ -103,8 +103,8 @@ impl Lake {
     }
 
     /// What was read of the tables so far.
-    pub(in crate::lake) fn known(&self) -> &LogCache {
-        &self.known
+    pub(in crate::lake) fn log_cache(&self) -> &LogCache {
+        &self.log_cache
     }
 
     /// What was found out about visitor keys so far.
@@ -120,7 +120,7 @@ impl Lake {
     /// Keeps the newest snapshot of a table, and nothing of files that went since the former one; `mark` is that of its commit,
     /// where it was listed.
     pub(super) fn keep_newest(&self, snapshot: &Arc<Snapshot>, mark: Option<Mark>) -> Result<()> {
-        match self.known.keep_snapshot(snapshot, mark) {
+        match self.log_cache.keep_snapshot(snapshot, mark) {
             Some(former) if former.version < snapshot.version && snapshot.lacks_files_of(&former) => {
                 self.forget_files_but(&snapshot.files, &snapshot.name)
             }
@@ -130,7 +130,7 @@ impl Lake {
 
     /// Forgets a table, which is gone, or another one by now.
     pub(super) fn forget_table(&self, table: &str) -> Result<()> {
-        match self.known.forget(table) {
+        match self.log_cache.forget(table) {
             true => self.forget_files_but(&[], table),
             false => Ok(()),
         }
@@ -172,7 +172,7 @@ impl Lake {
         Path::from_url_path(format!("{}{relative}", url.path())).map_err(|e| Error::bug(e.to_string()))
     }
 
-    /// The object path of something that lies in the lake's folder and is no table's; `relative` is made of plain names.
+    /// The object path of something that is in the lake's folder and is no table's; `relative` is made of plain names.
     pub fn object(&self, relative: &str) -> Result<Path> {
         Path::from_url_path(format!("{}{relative}", self.url.path())).map_err(|e| Error::bug(e.to_string()))
     }
@@ -234,7 +234,7 @@ impl Lake {
     }
 }
 
-/// True for a name that a table can have: it is a folder of the lake. Names come from SQL, whoever writes it, and must not lead
+/// True for a name that a table can have: it is a folder of the lake. Names come from SQL that anybody writes, and must not lead
 /// out of the lake.
 pub fn is_table_name(name: &str) -> bool {
     name.len() <= 64

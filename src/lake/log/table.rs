@@ -20,30 +20,37 @@ impl Snapshot {
         async move { Self::open_shared(lake, name, version).await.map(Arc::unwrap_or_clone) }.boxed()
     }
 
-    /// The same, as this process keeps it: nothing of it is copied for whoever only reads it.
+    /// The same, as this process keeps it: a reader copies nothing of it.
     pub fn open_shared<'a>(lake: &'a Lake, name: &'a str, version: Option<u64>) -> BoxFuture<'a, Result<Arc<Self>>> {
         async move {
             let missing = || Self::missing(lake, name).map(Arc::new);
-            let known = lake.known().snapshot(name);
+            let known = lake.log_cache().snapshot(name);
             let loaded = match (version, known) {
                 (Some(version), Some(known)) if known.version == Some(version) => return Ok(known),
                 (None, Some(known)) => {
                     let Some(latest) = versions::latest(lake, name, known.version).await? else { return missing() };
-                    if let Some(same) = lake.known().snapshot_at(name, &latest) {
+                    if let Some(same) = lake.log_cache().snapshot_at(name, &latest) {
                         return Ok(same);
                     }
                     // what was read before is built upon
-                    let before = lake.known().snapshot_before(name, &latest).map(Arc::unwrap_or_clone);
+                    let before = lake.log_cache().snapshot_before(name, &latest).map(Arc::unwrap_or_clone);
                     let loaded = Self::load(lake, name, before, Some(latest.version)).await?;
                     loaded.map(|loaded| (loaded, Some(latest.mark)))
                 }
+                (Some(version), Some(known)) if known.version < Some(version) && !lake.is_distant() => {
+                    let latest = versions::latest(lake, name, known.version).await?;
+                    let before = latest.and_then(|latest| lake.log_cache().snapshot_before(name, &latest));
+                    let before = before.map(Arc::unwrap_or_clone);
+                    Self::load(lake, name, before, Some(version)).await?.map(|loaded| (loaded, None))
+                }
+                // a distant store is asked for the whole log at once
                 (version, _) => Self::load(lake, name, None, version).await?.map(|loaded| (loaded, None)),
             };
             let Some((snapshot, mark)) = loaded else { return missing() };
             let snapshot = Arc::new(snapshot);
             match version {
                 None => lake.keep_newest(&snapshot, mark)?,
-                Some(_) => drop(lake.known().keep_snapshot(&snapshot, mark)),
+                Some(_) => drop(lake.log_cache().keep_snapshot(&snapshot, mark)),
             }
             Ok(snapshot)
         }
@@ -124,9 +131,12 @@ impl Snapshot {
     }
 }
 
+/// What a table with a TIMESTAMP without a zone asks of its readers, who read it as they read all others.
+pub(super) const PLAIN_TIMES: &str = "timestampNtz";
+
 fn refuse_features(name: &str, protocol: &deltalake_core::kernel::Protocol) -> Result<()> {
-    let unreadable: Vec<String> =
-        protocol.reader_features().unwrap_or_default().iter().map(|f| f.to_string()).collect();
+    let asked = protocol.reader_features().unwrap_or_default().iter().map(|feature| feature.to_string());
+    let unreadable: Vec<String> = asked.filter(|feature| feature != PLAIN_TIMES).collect();
     if unreadable.is_empty() {
         return Ok(());
     }

@@ -40,7 +40,7 @@ pub(in crate::lake) fn latest<'a>(
 ) -> BoxFuture<'a, Result<Option<Latest>>> {
     async move {
         let log = lake.file_path(table, "_delta_log")?;
-        let known = known.max(lake.known().version(table));
+        let known = known.max(lake.log_cache().version(table));
         if known.is_none()
             && lake.is_distant()
             && let Some(listing) = listing(lake.store().as_ref(), &log).await?
@@ -56,7 +56,7 @@ pub(in crate::lake) fn latest<'a>(
         if latest.is_none() && known.is_some_and(|v| v > 0) {
             latest = newest_listed(lake, &log, 0).await?;
         }
-        if latest.as_ref().is_none_or(|latest| Some(latest.version) < lake.known().version(table)) {
+        if latest.as_ref().is_none_or(|latest| Some(latest.version) < lake.log_cache().version(table)) {
             lake.forget_table(table)?;
         }
         Ok(latest)
@@ -65,7 +65,7 @@ pub(in crate::lake) fn latest<'a>(
 }
 
 /// True when a table has the same rows at two versions: every commit between them is ours and says that it left the rows as
-/// they were, as a compaction's do. False where that cannot be told.
+/// they were, as a compaction's do. False where that is not known.
 pub async fn has_same_rows(lake: &Lake, table: &str, then: Option<u64>, now: Option<u64>) -> Result<bool> {
     let (Some(then), Some(now)) = (then, now) else { return Ok(then == now) };
     if now < then || now - then > MOST_COMMITS {

@@ -1,4 +1,4 @@
-//! Who waits for a store that does not answer is told so: a warning after two seconds, with the reason that is known by then.
+//! Warns users who wait for a store that does not answer: after two seconds, with the reason that is known by then.
 //!
 //! Requests are tried again until they are answered or the patience ends (see `s3`); each try goes through here. What has an answer
 //! is no wait, whatever it says, unless it says that the store is busy or down.
@@ -14,7 +14,7 @@ use object_store::client::{
 };
 use tokio::time::{Instant, sleep_until};
 
-/// A silence of this length is told.
+/// A silence of this length is warned of.
 const SILENCE: Duration = Duration::from_secs(2);
 
 /// And again after this time, where it goes on or comes back.
@@ -62,7 +62,7 @@ impl HttpService for WaitReportingService {
         let answer = tokio::select! {
             answer = &mut answering => answer,
             () = sleep_until(since + SILENCE), if !large => {
-                self.waits.tell(&host);
+                self.waits.warn(&host);
                 answering.await
             }
         };
@@ -105,8 +105,8 @@ struct Silence {
     since: Option<Instant>,
     /// When a request last began, or failed.
     last: Option<Instant>,
-    /// When it was told.
-    told: Option<Instant>,
+    /// When the last warning was given.
+    warned: Option<Instant>,
     /// Why, as far as that is known.
     why: Option<String>,
 }
@@ -116,7 +116,7 @@ impl Waits {
         self.silence.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// A request begins; since when there is silence.
+    /// Notes that a request begins, and says since when the store has been silent.
     fn asked(&self) -> Instant {
         self.locked().begin(Instant::now(), self.patience)
     }
@@ -130,7 +130,7 @@ impl Waits {
         self.locked().fail(Instant::now(), why);
     }
 
-    fn tell(&self, host: &str) {
+    fn warn(&self, host: &str) {
         let Some(why) = self.locked().due(Instant::now()) else { return };
         let (store, patience) = (&self.store, self.patience.as_secs());
         tracing::warn!("waiting for {host}, to reach {store}: {why}; a request is tried for {patience} seconds");
@@ -138,8 +138,8 @@ impl Waits {
 }
 
 impl Silence {
-    /// A request begins; since when there is silence. Whoever asked last, longer ago than a request is tried, has given up: that
-    /// silence is over, for nobody waited since.
+    /// Notes that a request begins, and says since when the store has been silent. If the last one began longer ago than a request is
+    /// tried, its caller has given up: that silence is over, for nobody has waited since.
     fn begin(&mut self, now: Instant, patience: Duration) -> Instant {
         if self.last.is_some_and(|last| now.saturating_duration_since(last) > patience) {
             (self.since, self.why) = (None, None);
@@ -152,13 +152,13 @@ impl Silence {
         (self.last, self.why) = (Some(now), Some(why));
     }
 
-    /// What is to be told now; None where nothing is, or was not long ago.
+    /// The warning to give now; None where there is none, or was one not long ago.
     fn due(&mut self, now: Instant) -> Option<String> {
         let long = self.since.is_some_and(|since| now >= since + SILENCE);
-        if !long || self.told.is_some_and(|told| now < told + AGAIN) {
+        if !long || self.warned.is_some_and(|warned| now < warned + AGAIN) {
             return None;
         }
-        self.told = Some(now);
+        self.warned = Some(now);
         Some(self.why.clone().unwrap_or_else(|| "no answer yet".to_string()))
     }
 }

@@ -1,4 +1,4 @@
-//! Where lakes are: whether one lies at a place, and which is near.
+//! Where lakes are: whether one is at a place, and which is near.
 
 use std::path::Path;
 
@@ -6,7 +6,7 @@ use super::{Record, Suite};
 use crate::Result;
 use crate::lake::log::{Lake, latest_version};
 
-/// True where a lake lies: somebody made a report suite.
+/// True where a lake is: somebody made a report suite.
 pub async fn exists(lake: &Lake) -> Result<bool> {
     Ok(latest_version(lake, Suite::TABLE, None).await?.is_some())
 }
@@ -16,7 +16,7 @@ pub fn is_file(location: &str) -> bool {
     Path::new(location.strip_prefix("file://").unwrap_or(location)).is_file()
 }
 
-/// True where a lake lies in this folder.
+/// True where a lake is in this folder.
 pub fn is_lake(folder: &Path) -> bool {
     folder.join(Suite::TABLE).join("_delta_log").is_dir()
 }

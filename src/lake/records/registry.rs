@@ -16,15 +16,18 @@ use rejoin_instances::planning;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-use crate::lake::log::{latest, whole_files};
+use crate::lake::log::{SmallTable, latest, whole_files};
 use crate::lake::retry::Retry;
 use crate::lake::scan::LakeTable;
 use crate::lake::write::{discard_uncommitted, write_plain};
 use crate::lake::{Change, Lake, Snapshot};
 use crate::{Error, Result};
 
+/// A table of more rows is kept as batches alone. Values take several times the memory of batches.
+const MOST_KEPT_RECORDS: usize = 1_000;
+
 /// A row of a small table.
-pub trait Record: Serialize + DeserializeOwned + Clone + Send + Sync {
+pub trait Record: Serialize + DeserializeOwned + Clone + Send + Sync + 'static {
     /// Name of the table.
     const TABLE: &'static str;
     /// Its columns; every field of the type under its own name.
@@ -51,8 +54,8 @@ impl<T: Record> Registry<T> {
         Self::of(batches_at(lake, T::TABLE, version).await?)
     }
 
-    fn of(Stored { batches, version }: Stored) -> Result<Self> {
-        Ok(Self { rows: from_batches(&batches)?, version })
+    fn of(Stored { table, version }: Stored) -> Result<Self> {
+        Ok(Self { rows: records_of(&table)?, version })
     }
 
     /// Applies `change` to the rows and commits them; tries again when another writer was faster.
@@ -88,24 +91,30 @@ impl<T: Record> Registry<T> {
 
 /// A small table as it is stored, whatever its rows are. What follows is compiled once, and not for each type of row.
 struct Stored {
-    batches: Vec<RecordBatch>,
+    table: Arc<SmallTable>,
     /// The version that was read; None for a table that does not exist yet.
     version: Option<u64>,
+}
+
+impl Stored {
+    fn new(batches: Vec<RecordBatch>, version: Option<u64>) -> Self {
+        Self { table: Arc::new(SmallTable { batches, ..SmallTable::default() }), version }
+    }
 }
 
 /// A table at its latest version.
 fn latest_batches<'a>(lake: &'a Lake, table: &'a str) -> BoxFuture<'a, Result<Stored>> {
     async move {
         let Some(latest) = latest(lake, table, None).await? else {
-            return Ok(Stored { batches: vec![], version: None });
+            return Ok(Stored::new(vec![], None));
         };
-        if let Some(batches) = lake.known().rows_at(table, &latest) {
-            return Ok(Stored { batches, version: Some(latest.version) });
+        if let Some(rows) = lake.log_cache().rows_at(table, &latest) {
+            return Ok(Stored { table: rows, version: Some(latest.version) });
         }
         match whole_files(lake, table, latest.version).await? {
             Some(files) => {
                 let stored = of_files(files, latest.version)?;
-                lake.known().keep_rows(table, &latest, &stored.batches);
+                lake.log_cache().keep_rows(table, &latest, &stored.table);
                 Ok(stored)
             }
             None => of_log(lake, table, latest.version).await,
@@ -131,12 +140,12 @@ fn of_files(files: Vec<Bytes>, version: u64) -> Result<Stored> {
         let reader = ParquetRecordBatchReaderBuilder::try_new(file)?.build()?;
         batches.extend(reader.collect::<Result<Vec<_>, _>>()?);
     }
-    Ok(Stored { batches, version: Some(version) })
+    Ok(Stored::new(batches, Some(version)))
 }
 
 async fn of_log(lake: &Lake, table: &str, version: u64) -> Result<Stored> {
     let snapshot = Snapshot::open(lake, table, Some(version)).await?;
-    Ok(Stored { batches: read_all(lake, &snapshot).await?, version: snapshot.version })
+    Ok(Stored::new(read_all(lake, &snapshot).await?, snapshot.version))
 }
 
 /// A table and what a commit needs of it.
@@ -169,6 +178,19 @@ pub fn to_batch<T: Record>(rows: &[T]) -> Result<RecordBatch> {
     Ok(decoder.flush()?.unwrap_or_else(|| RecordBatch::new_empty(T::schema())))
 }
 
+/// The rows of a table. Each statement asks for those of some small tables, so they are kept beside the batches.
+fn records_of<T: Record>(table: &SmallTable) -> Result<Vec<T>> {
+    if let Some(records) = table.records.get().and_then(|records| records.downcast_ref::<Vec<T>>()) {
+        return Ok(records.clone());
+    }
+    let records = from_batches::<T>(&table.batches)?;
+    if records.len() <= MOST_KEPT_RECORDS {
+        // another thread may have been faster, with the same ones
+        let _ = table.records.set(Box::new(records.clone()));
+    }
+    Ok(records)
+}
+
 /// Rows of a type from batches that have its columns.
 pub fn from_batches<T: Record>(batches: &[RecordBatch]) -> Result<Vec<T>> {
     let mut writer = arrow::json::ArrayWriter::new(Vec::new());
@@ -189,4 +211,34 @@ async fn read_all(lake: &Lake, snapshot: &Snapshot) -> Result<Vec<RecordBatch>> 
     context.register_object_store(lake.store_url().as_ref(), lake.store().clone());
     let table = LakeTable::new(lake.clone(), Arc::new(snapshot.clone()), snapshot.schema.clone());
     Ok(planning::collect(context.read_table(Arc::new(table))?).await?)
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+
+    use super::*;
+    use crate::lake::records::{Source, Suite};
+
+    fn table(rows: usize) -> SmallTable {
+        let suites: Vec<Suite> = (0..rows).map(|n| Suite { suite: format!("s{n}"), ..Suite::default() }).collect();
+        SmallTable { batches: vec![to_batch(&suites).unwrap()], ..SmallTable::default() }
+    }
+
+    #[test]
+    fn records_of_a_small_table_are_made_once() {
+        let mut small = table(2);
+        let suites = records_of::<Suite>(&small).unwrap();
+        assert_eq!(suites.iter().map(|suite| suite.suite.as_str()).collect::<Vec<_>>(), ["s0", "s1"]);
+        // they do not come from the batches any more
+        small.batches.clear();
+        assert_eq!(records_of::<Suite>(&small).unwrap(), suites);
+        // records of another type are none of these
+        assert!(records_of::<Source>(&small).unwrap().is_empty());
+
+        let mut large = table(MOST_KEPT_RECORDS + 1);
+        assert_eq!(records_of::<Suite>(&large).unwrap().len(), MOST_KEPT_RECORDS + 1);
+        large.batches.clear();
+        assert!(records_of::<Suite>(&large).unwrap().is_empty());
+    }
 }

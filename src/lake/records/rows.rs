@@ -320,7 +320,7 @@ record! {
 }
 
 record! {
-    /// An export: which conversions are told to whom.
+    /// An export: which conversions are sent to whom.
     ExportDefinition in "export_definitions" {
         /// Name of the export.
         export: String = TEXT,
@@ -360,7 +360,7 @@ record! {
         restated: i64 = INTEGER,
         /// Conversions that the target has and that are no more.
         retracted: i64 = INTEGER,
-        /// Conversions that cannot be told, where that was not noted before.
+        /// Conversions that cannot be sent, where that was not noted before.
         ineligible: i64 = INTEGER,
         /// How many of them for which reason, as a JSON object.
         reasons: String = TEXT,
@@ -374,7 +374,7 @@ record! {
 }
 
 record! {
-    /// The ledger of exports: for each conversion what was told last, and what waits for its acknowledgement.
+    /// The ledger of exports: for each conversion what was sent last, and what waits for its acknowledgement.
     ExportEvent in "exports" {
         /// Suite.
         suite: String = TEXT,
@@ -382,11 +382,11 @@ record! {
         export: String = TEXT,
         /// The conversion's id, for ever.
         event: String = TEXT,
-        /// The run that told it.
+        /// The run that sent it.
         run: i64 = INTEGER,
         /// `new`, `restated`, `retracted`, `ineligible`, or `unchanged` (the target has it so after all).
         action: String = TEXT,
-        /// Why it is not told, or why it is taken back.
+        /// Why it is not sent, or why it is retracted.
         reason: Option<String> = TEXT,
         /// When it converted; NULL where it is no more.
         time: Option<DateTime<Utc>> = timestamp(),

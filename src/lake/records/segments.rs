@@ -1,4 +1,4 @@
-//! The segments of a suite: visitors or visits some rows of whom satisfy conditions, one after another.
+//! The segments of a suite: visitors, persons or visits some rows of whom satisfy conditions, one after another.
 //!
 //! They are settings of their suite, so `--as-of` sees them as they were. Whether the conditions can be answered is checked
 //! where there is data to ask: when one is made, and each time that it is used.
@@ -25,6 +25,9 @@ const MOST_STEPS: usize = 62;
 pub struct Segment {
     /// Visitors, or visits.
     pub container: Container,
+    /// Persons in place of visitors.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub by_person: bool,
     /// One row satisfies the first, a later row the second, and so on.
     pub steps: Vec<SegmentStep>,
 }
@@ -40,6 +43,13 @@ pub struct SegmentStep {
     /// It is the next row of the journey.
     #[serde(default)]
     pub next: bool,
+}
+
+impl Segment {
+    /// What belongs to it, as `--container` has it.
+    pub fn container_name(&self) -> String {
+        if self.by_person { "person".into() } else { self.container.to_string() }
+    }
 }
 
 /// The segments of a suite by name.
@@ -128,7 +138,7 @@ pub fn check(name: &str, segment: &Segment) -> Result<()> {
 
 impl fmt::Display for Segment {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}s with ", self.container)?;
+        write!(f, "{}s with ", self.container_name())?;
         for (n, step) in self.steps.iter().enumerate() {
             match (n, step.next) {
                 (0, _) => {}
@@ -156,7 +166,7 @@ mod tests {
     #[test]
     fn what_is_wrong_is_said() {
         let wrong = |name: &str, steps: Vec<SegmentStep>| {
-            check(name, &Segment { container: Container::Visitor, steps }).unwrap_err().to_string()
+            check(name, &Segment { container: Container::Visitor, by_person: false, steps }).unwrap_err().to_string()
         };
         let one = || vec![step("orders > 0", None, false)];
         assert!(wrong(" a", one()).contains("blanks"));
@@ -171,11 +181,22 @@ mod tests {
     #[test]
     fn as_a_sentence() {
         let steps = vec![step("a > 0", None, false), step("b > 0", Some("7 days"), false), step("c > 0", None, true)];
-        let segment = Segment { container: Container::Visit, steps };
+        let segment = Segment { container: Container::Visit, by_person: false, steps };
         assert_eq!(
             segment.to_string(),
             "visits with a > 0 and later b > 0 (within 7 days) and, in the next row, c > 0"
         );
+        let one = vec![step("a > 0", None, false)];
+        let persons = Segment { container: Container::Visitor, by_person: true, steps: one };
+        assert_eq!(persons.to_string(), "persons with a > 0");
+        // as segments were saved before persons could be some
+        let visitors = Segment { by_person: false, ..persons.clone() };
+        let saved = serde_json::to_string(&visitors).unwrap();
+        assert!(!saved.contains("by_person"), "{saved}");
+        for segment in [&visitors, &persons] {
+            let saved = serde_json::to_string(segment).unwrap();
+            assert_eq!(&serde_json::from_str::<Segment>(&saved).unwrap(), segment);
+        }
         let suite = Suite { segments: serde_json::json!({"x": segment}).to_string(), ..Suite::new("web") };
         let all = segments(&suite).unwrap();
         assert_eq!(find(&all, "web", "x").unwrap(), &segment);

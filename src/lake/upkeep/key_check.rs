@@ -1,6 +1,6 @@
 //! Finds out whether keys tell visitors apart in several files together: hits, and the integrated rows of the same visitors.
 //!
-//! In: files that are about to be committed, and those that they will lie beside. Out: the tags of the new ones name the
+//! In: files that are about to be committed, and those that they will be beside. Out: the tags of the new ones name the
 //! others (`unique_keys`), so that no question has to find out anew. Of each file its writer knows. That a key is of one visitor in
 //! one file and of another one in another is seen by a look at the keys and ids of all: a small part of what was just written,
 //! and no more than a question would read. Where it could not become known of all files of a bucket, none is taken.
@@ -21,7 +21,7 @@ use crate::columns::{VISITOR_ID, VISITOR_KEY, key_field};
 use crate::lake::layout::{TAG_BUCKET, TAG_SUITE};
 use crate::lake::scan::LakeTable;
 use crate::lake::tables::{HITS, INTEGRATED};
-use crate::lake::unique_keys::{keys_tell_visitors, name_others};
+use crate::lake::unique_keys::{keys_identify_visitors, name_others};
 use crate::lake::{DataFile, Lake, NewFile, Snapshot};
 use crate::{Error, Result};
 
@@ -82,8 +82,8 @@ fn is_worth(files: &[DataFile], set: &[usize], new: usize) -> bool {
     !new.is_empty()
         && (2..=MOST_FILES).contains(&set.len())
         && rows(&old) <= ROWS_A_NEW_ROW * rows(&new)
-        && new.iter().all(|file| keys_tell_visitors(std::slice::from_ref(file)))
-        && keys_tell_visitors(&old)
+        && new.iter().all(|file| keys_identify_visitors(std::slice::from_ref(file)))
+        && keys_identify_visitors(&old)
 }
 
 /// Which files a question may read together: those of a bucket and suite, with those of the bucket that have rows of any suite.
@@ -111,7 +111,7 @@ fn read_together(files: &[DataFile]) -> Vec<Vec<usize>> {
 
 /// True when no key among the rows of `files`, each of which has its own visitors told apart, is of two visitors.
 async fn are_apart(lake: &Lake, table: &Snapshot, files: Vec<DataFile>) -> Result<bool> {
-    // one partition, so that rows come as they lie in the file
+    // one partition, so that rows come as they are in the file
     let context = SessionContext::new_with_config(SessionConfig::new().with_target_partitions(1));
     context.register_object_store(lake.store_url().as_ref(), lake.store().clone());
     let schema: SchemaRef =
@@ -243,7 +243,7 @@ mod tests {
         lake
     }
 
-    /// Whether integrated rows are told apart from the hits of each suite.
+    /// Whether keys distinguish integrated rows from the hits of each suite.
     async fn told(hits: &[(&str, &[Row])], integrated: &[Row]) -> Vec<bool> {
         let folder = tempfile::tempdir().unwrap();
         let lake = lake_of(folder.path(), hits).await;
@@ -255,7 +255,7 @@ mod tests {
             of_suites.entry(file.tags[TAG_SUITE].clone()).or_default().push(file);
         }
         let files = of_suites.values().map(|files| files.iter().chain([&new]).collect::<Vec<_>>());
-        files.map(|files| keys_tell_visitors(&files)).collect()
+        files.map(|files| keys_identify_visitors(&files)).collect()
     }
 
     #[tokio::test]

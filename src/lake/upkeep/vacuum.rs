@@ -1,26 +1,24 @@
-//! Deletes what no version needs any more: storage that is free again, and erased rows that are gone for good.
+//! Deletes files that no version needs any more: storage becomes free, and erased rows are gone for good.
 //!
-//! In: how far back versions are kept. Out: how many objects of which table went. Kept are the files of
+//! In: how far back versions are kept. Out: how many objects of which table were deleted. These files are kept:
 //!
-//! * every version that was current at any time within `keep`: whoever reads it now ends correctly, if it reads for no
-//!   longer than that;
-//! * every version that a rebuild names that was the newest one at any time within `keep`: `--as-of` works for all of that
-//!   time, and the newest rebuild, with which the next one compares, is always whole;
-//! * writers that may still be running: files that no commit names and that are younger than a day, or than `keep` where
+//! * those of every version that was current at any time within `keep`: a reader of it ends correctly, if it reads for no longer;
+//! * those of every version that a rebuild names, if that rebuild was the newest at any time within `keep`. So `--as-of` works for all
+//!   of that time, and the newest rebuild, with which the next one compares, is always whole;
+//! * those of writers that may still be running: files that no commit names and that are younger than a day, or than `keep` where
 //!   that is longer.
 //!
-//! Commits stay: they are the history, take a few kilobytes each, and hold no row of anybody. Checkpoints of the log that no
-//! version needs go.
+//! Commits stay: they are the history, take a few kilobytes each, and hold nobody's rows. Checkpoints of the log that no version needs
+//! are deleted.
 //!
-//! Races. A file is named by a commit after it was written, so the log is read before the folder is listed, and what is
-//! about to be deleted is held against the newest version once more, a thousand files at a time. What is left is a writer
-//! that commits a file more than a day after writing it, in the instant between that look and the deletion: writers commit
-//! within minutes, and the commit of one that slept through a day fails on any version that came meanwhile. Nobody makes a
-//! file live again that a commit has taken away. Two that vacuum at once delete the same files. One that dies has deleted
-//! some of what it may; the next goes on.
+//! Races. A commit names a file after it was written. So the log is read before the folder is listed, and what is about to be deleted is
+//! compared with the newest version once more, a thousand files at a time. What remains is a writer that commits a file more than a day
+//! after writing it, in the instant between that look and the deletion. Writers commit within minutes, and the commit of one that slept
+//! for a day fails on any version that came meanwhile. No commit brings back a file that another one removed. Two vacuums at once delete
+//! the same files. One that is killed has deleted some of what it may, and the next goes on.
 //!
-//! Only objects directly in the folder of a table of ours are touched, and only Parquet files that the log names or that
-//! are called as ours are. All else is left alone, and told.
+//! Only objects directly in the folder of a table of ours are touched, and only Parquet files that the log names or that have names like
+//! ours. Everything else is left alone and reported.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
@@ -53,7 +51,7 @@ const PROBES: [&str; 2] = ["_probe", "_rejoin_doctor"];
 pub struct VacuumOptions {
     /// Versions that were current within this time are kept.
     pub keep: TimeDelta,
-    /// Only tell.
+    /// Only show what would be deleted.
     pub dry_run: bool,
 }
 
@@ -113,7 +111,7 @@ impl OldestKept {
     }
 }
 
-/// Deletes what is needed no more. `progress` is told the table and its deleted files.
+/// Deletes what is needed no more. `progress` gets the table and its deleted files.
 pub async fn vacuum(
     lake: &Lake,
     options: &VacuumOptions,

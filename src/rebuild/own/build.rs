@@ -9,7 +9,7 @@ use super::by_key::{ByKey, Renewed};
 use super::columns::stored_schema;
 use super::definition::{Definition, Query, query_of};
 use super::order::order;
-use super::states::{Now, State, States};
+use super::states::{CurrentTables, State, States};
 use crate::clock;
 use crate::engine::pins::Pins;
 use crate::engine::{Engine, EngineSettings};
@@ -17,6 +17,7 @@ use crate::lake::records::OwnTable;
 use crate::lake::write::discard_uncommitted;
 use crate::lake::{Lake, Registry, Snapshot};
 use crate::rebuild::inputs::Versions;
+use crate::rebuild::memory;
 use crate::rebuild::sink::{Sink, WrittenRows};
 use crate::{Error, Result};
 
@@ -43,7 +44,7 @@ pub async fn any_stale(lake: &Lake, definitions: &[Definition], versions: &Versi
         return Ok(false);
     }
     let book = Registry::<OwnTable>::read(lake).await?.rows;
-    let mut now = Now::new(lake, versions);
+    let mut now = CurrentTables::new(lake, versions);
     for definition in definitions {
         if is_stale(definition, &book, &mut now).await? {
             return Ok(true);
@@ -52,7 +53,7 @@ pub async fn any_stale(lake: &Lake, definitions: &[Definition], versions: &Versi
     Ok(false)
 }
 
-async fn is_stale(definition: &Definition, book: &[OwnTable], now: &mut Now<'_>) -> Result<bool> {
+async fn is_stale(definition: &Definition, book: &[OwnTable], now: &mut CurrentTables<'_>) -> Result<bool> {
     let Some(entry) = book.iter().find(|entry| entry.table == definition.name) else { return Ok(true) };
     let (Ok(query), true) = (&definition.query, is_built(entry, definition)) else { return Ok(true) };
     let then: States = serde_json::from_str(&entry.inputs).unwrap_or_default();
@@ -67,7 +68,7 @@ fn is_built(entry: &OwnTable, definition: &Definition) -> bool {
 /// Tables that hold rows of what was and is no more, as what they read, also by way of each other, has changed since they were
 /// built: their files are not at hand, or they cannot be built.
 pub async fn tables_with_removed_rows(lake: &Lake) -> Result<Vec<String>> {
-    let mut now = Now::new(lake, &Versions::new());
+    let mut now = CurrentTables::new(lake, &Versions::new());
     let (mut reads, mut behind) = (vec![], BTreeSet::new());
     for entry in Registry::<OwnTable>::read(lake).await?.rows.into_iter().filter(|entry| entry.built.is_some()) {
         let then: States = serde_json::from_str(&entry.inputs).unwrap_or_default();
@@ -99,7 +100,7 @@ pub async fn build_stale(
     let by_name: BTreeMap<&str, &Definition> = definitions.iter().map(|d| (d.name.as_str(), d)).collect();
     let reads = |d: &Definition| d.query.as_ref().map(|q| q.reads.clone()).unwrap_or_default();
     let (ordered, circles) = order(&definitions.iter().map(|d| (d.name.clone(), reads(d))).collect());
-    let mut now = Now::new(lake, versions);
+    let mut now = CurrentTables::new(lake, versions);
     let (mut done, mut broken) = (vec![], BTreeSet::new());
     for (name, circle) in circles {
         let message = format!("own tables read each other in a circle: {circle}");
@@ -142,7 +143,7 @@ async fn build(
     definition: &Definition,
     then: Option<States>,
     versions: &Versions,
-    now: &mut Now<'_>,
+    now: &mut CurrentTables<'_>,
     progress: &(dyn Fn(&str) + Send + Sync),
 ) -> Result<OwnBuilt> {
     let name = &definition.name;
@@ -155,14 +156,14 @@ async fn build(
     let mut states = now.states(query).await?;
     // the session is its own: what one file SETs holds for that file
     let pins = Pins { versions: versions.clone().into_iter().collect(), others_newest: true };
-    let engine = Engine::open_at(lake.clone(), settings.clone(), Some(pins))?;
+    let engine = Engine::open_at(lake.clone(), memory::for_queries(settings), Some(pins))?;
     for setting in &query.settings {
         engine.collect(setting).await?;
     }
     let renewed = match &query.key {
         None => Err(None),
         Some(key) => {
-            let memory_bytes = settings.memory_bytes / 2;
+            let memory_bytes = memory::for_sorting(settings);
             ByKey { engine: &engine, query, key, former: &former, memory_bytes }.renew(then.as_ref(), now).await?
         }
     };
@@ -198,7 +199,7 @@ async fn build_whole(
     progress: &(dyn Fn(&str) + Send + Sync),
 ) -> Result<Snapshot> {
     let name = &former.name;
-    let mut sink = Sink::new(engine, name, settings.memory_bytes / 2, stored_schema);
+    let mut sink = Sink::new(engine, name, memory::for_sorting(settings), stored_schema);
     sink.take(&query.sql).await?;
     let columns = sink.schema().ok_or_else(|| Error::bug(format!("own table {name} without columns")))?;
     let columns = columns.fields().iter().map(|f| f.as_ref().clone()).collect();

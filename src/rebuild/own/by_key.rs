@@ -10,7 +10,7 @@ use super::columns::stored_schema;
 use super::definition::Query;
 use super::key::{asks_for_persons, check, is_of_visitors};
 use super::renew::{KeyRenewal, has_columns};
-use super::states::{Now, PERSONS, State, States};
+use super::states::{CurrentTables, PERSONS, State, States};
 use super::visitors::changed_visitors;
 use crate::Result;
 use crate::engine::{Engine, SomeVisitors, Statement};
@@ -49,7 +49,11 @@ impl ByKey<'_> {
     ///
     /// # Errors
     /// The query cannot have this key.
-    pub async fn renew(&self, then: Option<&States>, now: &mut Now<'_>) -> Result<Result<Renewed, WholeBuildReason>> {
+    pub async fn renew(
+        &self,
+        then: Option<&States>,
+        now: &mut CurrentTables<'_>,
+    ) -> Result<Result<Renewed, WholeBuildReason>> {
         let Self { engine, former, key, .. } = *self;
         let statement = Statement::one(&self.query.sql)?;
         // over nobody's rows a plan says all the same how it treats them
@@ -92,7 +96,7 @@ impl ByKey<'_> {
         then: &States,
         plan: &LogicalPlan,
         statement: &Statement,
-        now: &mut Now<'_>,
+        now: &mut CurrentTables<'_>,
     ) -> Result<Result<SomeVisitors, String>> {
         let Self { engine, former, key, query, .. } = *self;
         if !is_of_visitors(key) {

@@ -4,7 +4,7 @@
 //! rows is true of a query that treats each visitor apart, and only such a query may have the key `visitor_id` or `visitor_key`.
 //! It is looked for in the plan, from the tables up: the rows of `hits` and `integrated` are each of one visitor, whom some
 //! columns tell, and whatever brings rows together (GROUP BY, PARTITION BY, a join, DISTINCT) must do so by one of these
-//! columns. Other tables are the same whoever is looked at. What is not known to keep visitors apart is refused. Rows that have no
+//! columns. Other tables are the same for all visitors. What is not known to keep visitors apart is refused. Rows that have no
 //! visitor are one visitor's by `visitor_id`, for there they have one value.
 
 use std::collections::BTreeSet;
@@ -12,7 +12,9 @@ use std::collections::BTreeSet;
 use datafusion::common::tree_node::TreeNodeRecursion;
 use datafusion::common::{DFSchema, JoinType};
 use datafusion::logical_expr::utils::split_conjunction;
-use datafusion::logical_expr::{BinaryExpr, Distinct, Expr, Extension, Join, LogicalPlan, Operator, Volatility};
+use datafusion::logical_expr::{
+    BinaryExpr, Distinct, Expr, Extension, Join, LogicalPlan, Operator, ScalarUDF, Volatility,
+};
 use rejoin_instances::trees::{walk_expressions, walk_nodes, walk_parts};
 
 use crate::columns::{VISITOR_ID, VISITOR_KEY};
@@ -20,6 +22,7 @@ use crate::engine::journey::{
     ConversionOutput, GROUP_COLUMNS, JourneyNode, JourneySpec, PathNode, Sequence, SequenceNode, ShownNode,
 };
 use crate::error::did_you_mean;
+use crate::functions::asks_for_members_of_persons;
 use crate::lake::tables::{HITS, INTEGRATED};
 use crate::{Error, Result};
 
@@ -44,6 +47,9 @@ pub fn check(plan: &LogicalPlan, key: &str) -> Result<()> {
     if !is_of_visitors(key) {
         return Ok(());
     }
+    if calls(plan, &asks_for_members_of_persons)? {
+        return Err(refused(key, "a segment of persons goes over several visitors"));
+    }
     match (Check { key }).rows(plan)? {
         Rows::OfVisitors(told) if !told.of(key).contains(&place) => {
             Err(refused(key, &format!("the query's column {key} is not that of the rows it reads")))
@@ -54,16 +60,21 @@ pub fn check(plan: &LogicalPlan, key: &str) -> Result<()> {
 
 /// True where an answer hangs on whose person a row is. `plan` is optimized, so that what nobody asks for is gone.
 pub fn asks_for_persons(plan: &LogicalPlan) -> Result<bool> {
-    let mut asks = false;
+    calls(plan, &|function| OF_PERSONS.contains(&function.name()))
+}
+
+/// True where some function of a plan is such a one.
+fn calls(plan: &LogicalPlan, is_such: &dyn Fn(&ScalarUDF) -> bool) -> Result<bool> {
+    let mut found = false;
     walk_nodes(plan, &mut |node| {
         walk_expressions(node, &mut |expr| {
             walk_parts(expr, &mut |part| {
-                asks |= matches!(part, Expr::ScalarFunction(call) if OF_PERSONS.contains(&call.func.name()));
+                found |= matches!(part, Expr::ScalarFunction(call) if is_such(&call.func));
                 Ok(TreeNodeRecursion::Continue)
             })
         })
     })?;
-    Ok(asks)
+    Ok(found)
 }
 
 fn refused(key: &str, why: &str) -> Error {
@@ -72,7 +83,7 @@ fn refused(key: &str, why: &str) -> Error {
 
 /// Whose rows a plan gives.
 enum Rows {
-    /// The same ones whoever is looked at.
+    /// The same ones for all visitors.
     Fixed,
     /// Each hangs on the rows of one visitor.
     OfVisitors(VisitorColumns),

@@ -22,7 +22,7 @@ pub fn order(reads: &BTreeMap<String, BTreeSet<String>>) -> (Vec<String>, BTreeM
 /// `a reads b reads a`: the first circle that one comes to.
 fn circle_from(start: &str, waiting: &BTreeMap<&str, BTreeSet<&str>>) -> String {
     let mut path = vec![start];
-    // whoever waits reads somebody who waits, so this ends in a name that was met before
+    // each table that waits reads another one that waits, so this ends in a name that was met before
     while let Some(next) = path.last().and_then(|last| waiting.get(last)?.first()) {
         if let Some(at) = path.iter().position(|name| name == next) {
             path.drain(..at);

@@ -34,7 +34,7 @@ type Counted = HashMap<u128, u32>;
 pub struct KeyRenewal<'r> {
     /// The session.
     pub engine: &'r Engine,
-    /// The table as it is; whoever commits another version meanwhile wins.
+    /// The table as it is; a writer that commits another version meanwhile wins.
     pub former: &'r Snapshot,
     /// True for its rows that are renewed.
     pub which: Expr,

@@ -39,12 +39,12 @@ impl State {
 pub type States = BTreeMap<String, State>;
 
 /// The tables as they are now, each looked up once.
-pub struct Now<'a> {
+pub struct CurrentTables<'a> {
     lake: &'a Lake,
     versions: BTreeMap<String, Option<u64>>,
 }
 
-impl<'a> Now<'a> {
+impl<'a> CurrentTables<'a> {
     /// `versions` are known; those of other tables are looked up when they are asked for.
     pub fn new(lake: &'a Lake, versions: &Versions) -> Self {
         Self { lake, versions: versions.iter().map(|(name, version)| (name.clone(), Some(*version))).collect() }

@@ -116,7 +116,7 @@ impl HitIds<'_> {
     }
 }
 
-/// Hits with the codes of texts that recur, where their files lie in one order as they are.
+/// Hits with the codes of texts that recur, where their files are in one order as they are.
 fn with_codes(hits: LakeTable) -> LakeTable {
     let lie_in_order = {
         let files = hits.files_for(&[]);

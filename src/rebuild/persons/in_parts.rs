@@ -18,7 +18,7 @@ use crate::engine::Engine;
 use crate::engine::ranges_in_turn::RangesInTurnExec;
 use crate::{Error, Result};
 
-/// Batches of a part that wait for whoever takes them; there may be many parts.
+/// Batches of a part that wait for their reader; there may be many parts.
 const AHEAD: usize = 1;
 
 /// Batches of rows, with the numbers of their parts; those of one part come in order.

@@ -41,7 +41,7 @@ const BATCH_ROWS: usize = 8192;
 const COLUMNS: [&str; 9] =
     ["suite", "visitor_key", "visitor_id", "hit_time", "hit_seq", "last_time", "last_seq", "customer_id", "file"];
 
-/// What is kept, at the version that is built upon; whoever commits another one meanwhile wins.
+/// What is kept, at the version that is built upon; a writer that commits another one meanwhile wins.
 pub struct KeptIds<'e> {
     engine: &'e Engine,
     snapshot: Snapshot,

@@ -1,7 +1,7 @@
 //! Runs: rows of a visitor that bear one customer ID, with none between them that bears another.
 //!
 //! In: rows with an ID, in order; or runs of several sources. Out: runs; and of all runs of a visitor, where the ID becomes another
-//! one. Runs of one source never reach into each other. Those of several may: what lies between the ends of a run is not known any
+//! one. Runs of one source never reach into each other. Those of several may: what is between the ends of a run is not known any
 //! more, so that the rows themselves must be looked at then.
 
 use std::cmp::Ordering;
@@ -205,7 +205,7 @@ mod tests {
     fn changes_of_runs_are_those_of_rows() {
         let of = |text: &'static str| self::text(changes(runs_of(&rows(text))));
         assert_eq!(of("x 1 a, x 2 a, y 3 a, y 4 b, x 5 b, x 6 b, x 7 c").unwrap(), "x1 y3 x5");
-        // inputs that lie in one order can be told apart however they alternate
+        // inputs that are in one order can be told apart however they alternate
         assert_eq!(of("x 1 a, y 2 b, x 3 a, x 4 b, x 5 a").unwrap(), "x1 y2 x3");
     }
 
@@ -218,7 +218,7 @@ mod tests {
         assert_eq!(of("y 4 a, x 5 a", "x 1 b, x 3 b").unwrap(), "x1 y4 x5");
         // of one ID it does not matter
         assert_eq!(of("x 1 a, x 5 a", "x 3 b, x 9 b").unwrap(), "x1");
-        // a row of x may lie before that of y, and behind it
+        // a row of x may be before that of y, and behind it
         assert_eq!(of("x 1 a, x 2 a, x 5 a", "y 3 b"), None);
         assert_eq!(of("x 1 a, x 5 a, y 7 a", "x 2 b, y 3 b"), None);
         assert_eq!(of("x 3 a", "y 3 b"), None, "one place");

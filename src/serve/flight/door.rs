@@ -36,13 +36,13 @@ use super::marks::numbered;
 use super::messages::{Messages, parts, wire_schema};
 use super::pieces::with_pieces;
 use super::sessions::{InUse, Sessions};
-use super::values::{fitting, received, said, wrong};
+use super::values::{fitting, other_types, received, wrong};
 use crate::Error;
 use crate::engine::session::{CATALOG, SCHEMA};
 use crate::serve::ahead::ahead;
 use crate::serve::failure::{Failure, Reason};
 use crate::serve::server::Server;
-use crate::serve::session::{Described, Rows};
+use crate::serve::session::{Described, ResultRows};
 use crate::serve::users::random_key;
 
 /// Prepared statements of one user that are kept; the one that was used longest ago goes first.
@@ -134,7 +134,7 @@ anew; prepare it again"
 }
 
 /// The rows of a statement; the session lives as long as they do.
-fn rows(session: InUse, rows: Rows) -> Result<Response<Data>, Failure> {
+fn rows(session: InUse, rows: ResultRows) -> Result<Response<Data>, Failure> {
     let schema = wire_schema(&rows.schema);
     let (mut messages, first) = Messages::begin(&schema)?;
     let batches = stream::unfold((session, rows), |(session, mut rows)| async move {
@@ -249,7 +249,7 @@ impl FlightSqlService for Door {
         make_room(&mut prepared, &user, sql.len());
         let bound = Bound { values: vec![], described: described.clone() };
         prepared.insert(handle, Prepared { user, sql, described, bound, used: Instant::now() });
-        self.server.tell_prepared(prepared.len());
+        self.server.set_prepared(prepared.len());
         Ok(result)
     }
 
@@ -262,7 +262,7 @@ impl FlightSqlService for Door {
         let mut prepared = self.prepared.lock().unwrap_or_else(PoisonError::into_inner);
         if prepared.get(&query.prepared_statement_handle).is_some_and(|p| p.user == guest.name) {
             prepared.remove(&query.prepared_statement_handle);
-            self.server.tell_prepared(prepared.len());
+            self.server.set_prepared(prepared.len());
         }
         Ok(())
     }
@@ -275,7 +275,7 @@ impl FlightSqlService for Door {
         let guest = self.entrance.guest(request.metadata(), request.extensions()).await?;
         let known = self.prepared(&query.prepared_statement_handle, &guest.name)?;
         let values = received(request.into_inner(), self.server.limits.statement_bytes).await?;
-        let types = said(&values, &known.described.parameters);
+        let types = other_types(&values, &known.described.parameters);
         let described = match types.iter().all(Option::is_none) {
             true => known.described,
             // no value loses anything to a type that was guessed when nothing was known of it
@@ -288,7 +288,7 @@ impl FlightSqlService for Door {
             known.bound = bound;
             make_room(&mut prepared, &known.user, known.bytes());
             prepared.insert(query.prepared_statement_handle.clone(), known);
-            self.server.tell_prepared(prepared.len());
+            self.server.set_prepared(prepared.len());
         }
         Ok(DoPutPreparedStatementResult { prepared_statement_handle: Some(query.prepared_statement_handle) })
     }

@@ -184,7 +184,7 @@ mod tests {
         assert_eq!(in_parts(&RecordBatch::try_from_iter([("t", text)]).unwrap()).len(), 2);
     }
 
-    /// A message as whoever reads it finds it.
+    /// A message as its reader finds it.
     fn arrived(pieces: &[Bytes]) -> FlightData {
         let bytes: Vec<u8> = pieces.iter().flat_map(|piece| piece.to_vec()).collect();
         let mut message = Bytes::from(bytes);

@@ -1,4 +1,4 @@
-//! Responses whose body is made of pieces that are there already. The library would copy each message into the body.
+//! Responses whose body is sent in pieces that are encoded already. The library would copy each message into the body once more.
 
 use std::convert::Infallible;
 use std::pin::Pin;
@@ -19,14 +19,14 @@ use tonic::{Response, Status};
 /// Pieces of messages as gRPC has them, in their order.
 pub type Pieces = Pin<Box<dyn Stream<Item = Result<Bytes, Status>> + Send>>;
 
-/// What a response brings along for [`InPieces`].
+/// The pieces of a response, on their way to [`InPieces`], which sends them.
 #[derive(Clone)]
-struct Brought(Arc<Mutex<Option<Pieces>>>);
+struct AttachedPieces(Arc<Mutex<Option<Pieces>>>);
 
 /// A response that [`InPieces`] sends with these pieces in place of `messages`.
 pub fn with_pieces<M>(messages: M, pieces: Pieces) -> Response<M> {
     let mut response = Response::new(messages);
-    response.extensions_mut().insert(Brought(Arc::new(Mutex::new(Some(pieces)))));
+    response.extensions_mut().insert(AttachedPieces(Arc::new(Mutex::new(Some(pieces)))));
     response
 }
 
@@ -57,20 +57,20 @@ where
 }
 
 fn in_pieces(mut response: http::Response<Body>) -> http::Response<Body> {
-    let brought = response.extensions_mut().remove::<Brought>();
-    match brought.and_then(|Brought(pieces)| pieces.lock().unwrap_or_else(PoisonError::into_inner).take()) {
-        Some(pieces) => response.map(|_| Body::new(Answer { pieces, ended: false })),
+    let attached = response.extensions_mut().remove::<AttachedPieces>();
+    match attached.and_then(|AttachedPieces(pieces)| pieces.lock().unwrap_or_else(PoisonError::into_inner).take()) {
+        Some(pieces) => response.map(|_| Body::new(PiecesBody { pieces, ended: false })),
         None => response,
     }
 }
 
-/// The pieces, and how they ended.
-struct Answer {
+/// A body that sends pieces, and their status as its trailers.
+struct PiecesBody {
     pieces: Pieces,
     ended: bool,
 }
 
-impl http_body::Body for Answer {
+impl http_body::Body for PiecesBody {
     type Data = Bytes;
     type Error = Status;
 

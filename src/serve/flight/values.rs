@@ -49,17 +49,17 @@ where
     Ok(values.unwrap_or_default())
 }
 
-/// The types that values say, where they are others than the statement has. A text is read as what stands in its place, and a
+/// The types of values, where they are others than the statement has. A text is read as what stands in its place, and a
 /// NULL is of any type.
-pub fn said(values: &[ScalarValue], of_statement: &[Option<DataType>]) -> Vec<Option<DataType>> {
-    let said = |(place, value): (usize, &ScalarValue)| {
+pub fn other_types(values: &[ScalarValue], of_statement: &[Option<DataType>]) -> Vec<Option<DataType>> {
+    let other_type = |(place, value): (usize, &ScalarValue)| {
         let own = wire_type(&value.data_type());
         match (of_statement.get(place).cloned().flatten(), own) {
             (_, DataType::Null) | (Some(_), DataType::Utf8 | DataType::LargeUtf8) => None,
             (known, own) => (known.as_ref() != Some(&own)).then_some(own),
         }
     };
-    values.iter().enumerate().map(said).collect()
+    values.iter().enumerate().map(other_type).collect()
 }
 
 /// The values as the statement takes them.
@@ -149,7 +149,7 @@ mod tests {
             ScalarValue::Null,
             ScalarValue::from("a"),
         ];
-        let types = said(&values, &place);
+        let types = other_types(&values, &place);
         assert_eq!(types, [Some(DataType::Float64), None, None, None, Some(DataType::Utf8)]);
         let wanted = [Some(DataType::Float64), Some(DataType::Int64), Some(DataType::Int64), None, None];
         let fitted = fitting(values.to_vec(), &wanted).unwrap();

@@ -3,7 +3,7 @@
 //! * `door`: the protocol, and who asks. `tools`: what can be asked, and the answers.
 //!
 //! Invariants: what an assistant asks is a statement of a session like any other, read only and bounded, and each answer has a
-//! bounded number of rows and bytes; what it may not do, or did wrong, is told as the answer, so that it can do better.
+//! bounded number of rows and bytes; what it may not do, or did wrong, is the answer, so that it can do better.
 
 mod door;
 mod tools;

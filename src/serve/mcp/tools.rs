@@ -27,7 +27,7 @@ const MOST_ROWS: usize = 1000;
 /// Longest answer.
 const MOST_BYTES: usize = 1 << 20;
 
-/// As much of a wrong name is told.
+/// As much of a wrong name is shown.
 const NAME_CHARS: usize = 64;
 
 /// The answer of a statement that has no rows.

@@ -6,9 +6,9 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use datafusion::common::config::{ConfigField, ConfigOptions};
 
+use super::actions::is_of_engine;
 use super::cursors::Cursors;
-use super::settings::{Settings, SharedSettings, TOLD, setting_of_engine};
-use super::words::is_of_engine;
+use super::settings::{REPORTED_CHANGES, Settings, SharedSettings, setting_of_engine};
 use crate::engine::Statement;
 use crate::sealed::Sealed;
 use crate::serve::failure::{Failure, Reason};
@@ -27,7 +27,7 @@ pub struct ClientState {
     transaction: Mutex<Option<Transaction>>,
     /// What the connection has named.
     pub cursors: Arc<Cursors>,
-    /// What the client was last told of settings.
+    /// The settings that were last reported to the client.
     told: Mutex<BTreeMap<&'static str, String>>,
 }
 
@@ -64,17 +64,17 @@ impl ClientState {
         let mut client_state = Self { session, settings, first, transaction, cursors, told };
         client_state.hold()?;
         client_state.first = Sealed::new(client_state.session.engine.settings());
-        // all of it is told at the start
+        // all of it is reported at the start
         client_state.unreported_settings();
         Ok(client_state)
     }
 
-    /// What the client is to be told of settings that have changed since it was last told.
+    /// The settings that have changed since they were last reported to the client.
     pub fn unreported_settings(&self) -> Vec<(&'static str, String)> {
         let settings = self.settings();
         let mut told = self.told.lock().unwrap_or_else(PoisonError::into_inner);
         let mut news = vec![];
-        for name in TOLD {
+        for name in REPORTED_CHANGES {
             let value = settings.get(name).unwrap_or_default();
             if told.get(name).map(String::as_str) != Some(value) {
                 told.insert(*name, value.to_string());

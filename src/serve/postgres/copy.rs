@@ -8,6 +8,7 @@ use datafusion::sql::sqlparser::dialect::PostgreSqlDialect;
 use datafusion::sql::sqlparser::parser::Parser;
 
 use crate::ErrorKind;
+use crate::engine::depth;
 use crate::serve::failure::{Failure, Reason};
 
 /// Rows that are written one after another before they are sent, bytes.
@@ -35,6 +36,8 @@ pub fn read(sql: &str) -> Option<Result<(String, Copy), Failure>> {
     if !sql.trim_start().get(..4).is_some_and(|word| word.eq_ignore_ascii_case("copy")) {
         return None;
     }
+    // a text with too long a chain is refused where statements are read
+    depth::check(sql).ok()?;
     let mut statements = Parser::parse_sql(&PostgreSqlDialect {}, sql).ok()?;
     let (1, Some(Sql::Copy { source, to: true, target: CopyTarget::Stdout, options, legacy_options, .. })) =
         (statements.len(), statements.pop())
@@ -262,6 +265,8 @@ mod tests {
         assert_eq!(read("COPY t (a, b) TO STDOUT").unwrap().unwrap().0, "SELECT a, b FROM t");
         assert!(read("COPY t FROM STDIN").is_none() && read("SELECT 1").is_none());
         assert!(read("COPY t TO STDOUT (FORMAT parquet)").unwrap().is_err());
+        // no stack holds what would be read of it
+        assert!(read(&format!("COPY (SELECT a{}) TO STDOUT", " = a".repeat(200_000))).is_none());
     }
 
     #[test]

@@ -14,7 +14,7 @@ use tokio::sync::{Mutex, MutexGuard};
 
 use crate::engine::Statement;
 use crate::serve::failure::{Failure, Reason};
-use crate::serve::session::{Described, Rows};
+use crate::serve::session::{Described, ResultRows};
 use crate::{ErrorKind, clock};
 
 /// Cursors that are open at once, and prepared statements of SQL.
@@ -60,7 +60,7 @@ fn kept(name: &str) -> &str {
 }
 
 struct Cursor {
-    rows: Rows,
+    rows: ResultRows,
     /// Cursors that had been opened before it.
     before: u64,
     /// What was read and not fetched yet.
@@ -85,7 +85,7 @@ pub struct Declared {
 
 /// Where a FETCH or MOVE goes.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub enum Way {
+pub enum CursorMove {
     /// So many rows on; None is all of them.
     Forward(Option<u64>),
     /// To the row that is so many on, from 1.
@@ -95,7 +95,7 @@ pub enum Way {
 }
 
 /// An open cursor as `pg_cursors` lists it.
-pub struct Open {
+pub struct OpenCursor {
     pub name: String,
     pub statement: String,
     pub declared: Declared,
@@ -171,7 +171,7 @@ impl Cursors {
     pub async fn declare(
         &self,
         name: &str,
-        rows: Rows,
+        rows: ResultRows,
         declared: Declared,
         statement: &Statement,
     ) -> Result<(), Failure> {
@@ -224,9 +224,9 @@ impl Cursors {
     }
 
     /// The cursors that are open.
-    pub async fn open(&self) -> Vec<Open> {
+    pub async fn open(&self) -> Vec<OpenCursor> {
         let open = self.open.lock().await;
-        let listed = open.iter().map(|(name, cursor)| Open {
+        let listed = open.iter().map(|(name, cursor)| OpenCursor {
             name: name.clone(),
             statement: cursor.statement.clone(),
             declared: cursor.declared,
@@ -242,17 +242,17 @@ impl Cursors {
         Ok((cursor.rows.schema.clone(), cursor.declared))
     }
 
-    /// The rows of a cursor on its way, where there are as many; all of them are in memory at once, if they are kept.
+    /// The rows to which a cursor moves, where there are as many. All of them are in memory at once if they are kept.
     ///
     /// # Errors
-    /// They are more than one FETCH takes, or the way goes back.
-    pub async fn fetch(&self, name: &str, way: Way, keep: bool) -> Result<Fetched, Failure> {
+    /// They are more than one FETCH takes, or the direction is backward.
+    pub async fn fetch(&self, name: &str, direction: CursorMove, keep: bool) -> Result<Fetched, Failure> {
         let mut open = self.open.lock().await;
         let cursor = open.get_mut(name).ok_or_else(|| no_cursor(name))?;
-        let (skipped, wanted) = match way {
-            Way::Forward(count) => (0, count.unwrap_or(u64::MAX)),
-            Way::Relative(count) => (count.saturating_sub(1), 1),
-            Way::Absolute(number) => (number.checked_sub(cursor.at + 1).ok_or_else(forward_only)?, 1),
+        let (skipped, wanted) = match direction {
+            CursorMove::Forward(count) => (0, count.unwrap_or(u64::MAX)),
+            CursorMove::Relative(count) => (count.saturating_sub(1), 1),
+            CursorMove::Absolute(number) => (number.checked_sub(cursor.at + 1).ok_or_else(forward_only)?, 1),
         };
         cursor.go(skipped, false).await?;
         let (batches, count) = cursor.go(wanted, keep).await?;

@@ -62,20 +62,34 @@ pub fn float8(value: f64, out: &mut BytesMut) {
         }
         return;
     }
-    float(value, format_args!("{value}"), out);
+    let is_short = value == 0.0 || (1e-4..1e15).contains(&value.abs());
+    match is_short {
+        true => put(out, format_args!("{value}")),
+        false => with_power(value, format_args!("{value:e}"), out),
+    }
 }
 
 /// As [`float8`].
 pub fn float4(value: f32, out: &mut BytesMut) {
-    float(value.into(), format_args!("{value}"), out);
+    let is_short = value == 0.0 || (1e-4..1e6).contains(&value.abs());
+    match is_short {
+        true => put(out, format_args!("{value}")),
+        false => with_power(value.into(), format_args!("{value:e}"), out),
+    }
 }
 
-fn float(value: f64, digits: std::fmt::Arguments<'_>, out: &mut BytesMut) {
+/// `1.5e+20`: at least two digits of the power, and its sign.
+fn with_power(value: f64, digits: std::fmt::Arguments<'_>, out: &mut BytesMut) {
     match value {
         _ if value.is_nan() => out.put_slice(b"NaN"),
         f64::INFINITY => out.put_slice(b"Infinity"),
         f64::NEG_INFINITY => out.put_slice(b"-Infinity"),
-        _ => put(out, digits),
+        _ => {
+            let text = digits.to_string();
+            let (digits, power) = text.split_once('e').unwrap_or((text.as_str(), "0"));
+            let (sign, power) = power.strip_prefix('-').map_or(('+', power), |power| ('-', power));
+            put(out, format_args!("{digits}e{sign}{power:0>2}"));
+        }
     }
 }
 
@@ -238,8 +252,19 @@ mod tests {
         let few =
             [0.0, -0.0, 0.5, -0.05, 0.29, 1e13, 9_999_999_999_999.99, 0.1 + 0.2, 1e-300, f64::MAX, 19.990000000000002];
         for value in hundredths.chain(thousandths).chain(any).chain(few) {
-            assert_eq!(written(|out| float8(value, out)), value.to_string());
+            let text = written(|out| float8(value, out));
+            if value == 0.0 || (1e-4..1e15).contains(&value.abs()) {
+                assert_eq!(text, value.to_string());
+            } else {
+                assert!(text.contains('e') && text.parse() == Ok(value), "{text}");
+            }
         }
+        for (value, text) in
+            [(1e20, "1e+20"), (-1.5e300, "-1.5e+300"), (1e-5, "1e-05"), (1e15, "1e+15"), (1e-4, "0.0001")]
+        {
+            assert_eq!(written(|out| float8(value, out)), text);
+        }
+        assert_eq!(written(|out| float4(123_456_789.0, out)), "1.2345679e+08");
         for (value, text) in [(f64::NAN, "NaN"), (f64::INFINITY, "Infinity"), (f64::NEG_INFINITY, "-Infinity")] {
             assert_eq!(written(|out| float8(value, out)), text);
             assert_eq!(written(|out| float4(value as f32, out)), text);

@@ -29,14 +29,14 @@ use pgwire::messages::response::{EmptyQueryResponse, TransactionStatus};
 use pgwire::messages::simplequery::Query;
 use pgwire::messages::startup::ParameterStatus;
 
+use super::actions::Action;
 use super::client_state::ClientState;
 use super::copy::Copy;
 use super::cursors::without_columns;
-use super::encode::{CopyRows, Rows, fields};
+use super::encode::{CopyRows, EncodedRows, fields};
 use super::statements::statements_of;
 use super::types::{arrow_type_or_list, pg_type};
 use super::values::values;
-use super::words::Word;
 use super::{catalog, wire_error};
 use crate::engine::explained::LINES;
 use crate::serve::failure::{Failure, Reason};
@@ -57,9 +57,9 @@ pub struct Door {
 /// A prepared statement.
 #[derive(Debug, Clone)]
 pub struct Prepared {
-    word: Word,
+    action: Action,
     described: Option<Described>,
-    /// What clients are told of its parameters.
+    /// What clients get of its parameters.
     parameters: Vec<Type>,
 }
 
@@ -79,7 +79,7 @@ impl Door {
     async fn answer<C>(
         &self,
         client: &mut C,
-        word: &Word,
+        action: &Action,
         arguments: Vec<ScalarValue>,
         format: &Format,
     ) -> PgWireResult<Response>
@@ -90,12 +90,12 @@ impl Door {
     {
         let client_state = entered(&self.client_state)?;
         let failed = client.transaction_status() == TransactionStatus::Error;
-        if failed && !word.ends_failure() {
+        if failed && !action.ends_failure() {
             return Err(aborted().into());
         }
         // a function may have changed a setting
         client_state.hold()?;
-        let response = self.done(client, client_state, word, arguments, format, failed).await?;
+        let response = self.done(client, client_state, action, arguments, format, failed).await?;
         for (name, value) in client_state.unreported_settings() {
             let status = ParameterStatus::new(name.to_string(), value);
             client.feed(PgWireBackendMessage::ParameterStatus(status)).await?;
@@ -107,7 +107,7 @@ impl Door {
         &self,
         client: &mut C,
         client_state: &ClientState,
-        word: &Word,
+        action: &Action,
         arguments: Vec<ScalarValue>,
         format: &Format,
         failed: bool,
@@ -118,74 +118,74 @@ impl Door {
         PgWireError: From<<C as Sink<PgWireBackendMessage>>::Error>,
     {
         let zone = client_state.settings().zone();
-        if matches!(word, Word::Set { .. } | Word::Reset(_) | Word::Change { .. }) {
+        if matches!(action, Action::Set { .. } | Action::Reset(_) | Action::Change { .. }) {
             client_state.keep_before_change(client_state.cursors.points().await)?;
         }
-        Ok(match word {
-            Word::Begin => {
+        Ok(match action {
+            Action::Begin => {
                 client_state.begin();
                 Response::TransactionStart(Tag::new("BEGIN"))
             }
-            Word::Commit => {
+            Action::Commit => {
                 client_state.end(!failed).await?;
                 Response::TransactionEnd(Tag::new(if failed { "ROLLBACK" } else { "COMMIT" }))
             }
-            Word::RollBack => {
+            Action::RollBack => {
                 client_state.end(false).await?;
                 Response::TransactionEnd(Tag::new("ROLLBACK"))
             }
-            Word::Savepoint(name) => {
+            Action::Savepoint(name) => {
                 if !client_state.in_transaction() {
                     return Err(outside_transaction("SAVEPOINT can only be used in transaction blocks").into());
                 }
                 client_state.cursors.savepoint(name).await?;
                 Response::Execution(Tag::new("SAVEPOINT"))
             }
-            Word::Release(name) => {
+            Action::Release(name) => {
                 client_state.released(client_state.cursors.release(name).await?);
                 Response::Execution(Tag::new("RELEASE"))
             }
-            Word::RollBackTo(name) => {
+            Action::RollBackTo(name) => {
                 client_state.go_back_to(client_state.cursors.roll_back_to(name).await?)?;
                 Response::Execution(Tag::new("ROLLBACK"))
             }
-            Word::Done(tag) => Response::Execution(Tag::new(tag)),
-            Word::Set { name, value, local } => {
+            Action::Done(tag) => Response::Execution(Tag::new(tag)),
+            Action::Set { name, value, local } => {
                 client_state.set(name, value.as_deref(), *local)?;
                 Response::Execution(Tag::new("SET"))
             }
-            Word::Reset(name) => {
+            Action::Reset(name) => {
                 client_state.reset(name.as_deref())?;
                 Response::Execution(Tag::new("RESET"))
             }
-            Word::Discard => {
+            Action::Discard => {
                 client_state.reset(None)?;
                 client_state.cursors.close(None).await?;
                 client_state.cursors.deallocate(None).await;
                 self.forget(client, None)?;
                 Response::Execution(Tag::new("DISCARD ALL"))
             }
-            Word::Deallocate(name) => {
+            Action::Deallocate(name) => {
                 let known = client_state.cursors.deallocate(name.as_deref()).await;
                 if name.is_none() || !known {
                     self.forget(client, name.as_deref())?;
                 }
                 Response::Execution(Tag::new(if name.is_some() { "DEALLOCATE" } else { "DEALLOCATE ALL" }))
             }
-            Word::Show(_) | Word::ShowAll => {
-                let batch = shown(client_state, word)?;
+            Action::Show(_) | Action::ShowAll => {
+                let batch = shown(client_state, action)?;
                 let columns = Arc::new(fields(&batch.schema(), format));
-                let rows: Vec<_> = Rows::new(&batch, format, zone).map_err(Failure::from)?.map(Ok).collect();
+                let rows: Vec<_> = EncodedRows::new(&batch, format, zone).map_err(Failure::from)?.map(Ok).collect();
                 Response::Query(QueryResponse::new(columns, stream::iter(rows)))
             }
-            Word::Change { name, statement, local } => {
+            Action::Change { name, statement, local } => {
                 drain(client_state.session.run(statement.as_ref(), arguments).await?).await?;
                 if !local {
                     client_state.changed(name)?;
                 }
                 Response::Execution(Tag::new("SET"))
             }
-            Word::Declare { name, statement, declared } => {
+            Action::Declare { name, statement, declared } => {
                 if !declared.hold && !client_state.in_transaction() {
                     let message =
                         "DECLARE CURSOR can only be used in transaction blocks; say BEGIN first, or WITH HOLD";
@@ -195,40 +195,40 @@ impl Door {
                 client_state.cursors.declare(name, rows, *declared, statement).await?;
                 Response::Execution(Tag::new("DECLARE CURSOR"))
             }
-            Word::Fetch { name, way } => {
-                let fetched = client_state.cursors.fetch(name, *way, true).await?;
+            Action::Fetch { name, direction } => {
+                let fetched = client_state.cursors.fetch(name, *direction, true).await?;
                 let columns = Arc::new(fields(&fetched.schema, format));
-                let encoded = fetched.batches.iter().map(|batch| Rows::new(batch, format, zone));
+                let encoded = fetched.batches.iter().map(|batch| EncodedRows::new(batch, format, zone));
                 let encoded = encoded.collect::<crate::Result<Vec<_>>>().map_err(Failure::from)?;
                 let mut response = QueryResponse::new(columns, stream::iter(encoded.into_iter().flatten().map(Ok)));
                 response.set_command_tag("FETCH");
                 Response::Query(response)
             }
-            Word::Move { name, way } => {
-                let moved = client_state.cursors.fetch(name, *way, false).await?;
+            Action::Move { name, direction } => {
+                let moved = client_state.cursors.fetch(name, *direction, false).await?;
                 Response::Execution(Tag::new("MOVE").with_rows(usize::try_from(moved.count).unwrap_or(usize::MAX)))
             }
-            Word::Close(name) => {
+            Action::Close(name) => {
                 client_state.cursors.close(name.as_deref()).await?;
                 Response::Execution(Tag::new(if name.is_some() { "CLOSE CURSOR" } else { "CLOSE CURSOR ALL" }))
             }
-            Word::Prepare { name, types, statement } => {
+            Action::Prepare { name, types, statement } => {
                 client_state.session.describe(statement.as_ref()).await?;
                 client_state.cursors.prepare(name, types.clone(), statement.as_ref().clone()).await?;
                 Response::Execution(Tag::new("PREPARE"))
             }
-            Word::Execute { name, values } => {
+            Action::Execute { name, values } => {
                 let statement = client_state.cursors.executed(name, values).await?;
                 let rows = client_state.session.run(&statement, vec![]).await?;
                 let columns = Arc::new(fields(&rows.schema, format));
                 Response::Query(QueryResponse::new(columns, encoded(rows, format.clone(), zone)))
             }
-            Word::Copy { statement, copy } => {
+            Action::Copy { statement, copy } => {
                 let rows = client_state.session.run(statement.as_ref(), arguments).await?;
                 let count = sent(client, rows, copy, zone).await?;
                 Response::Execution(Tag::new("COPY").with_rows(count))
             }
-            Word::Engine(statement) => {
+            Action::Engine(statement) => {
                 let rows = client_state.session.run(statement.as_ref(), arguments).await?;
                 if rows.schema.fields().is_empty() {
                     drain(rows).await?;
@@ -280,7 +280,7 @@ fn aborted() -> Failure {
 }
 
 /// Sends the rows of a COPY as they are read; how many there were.
-async fn sent<C>(client: &mut C, mut rows: session::Rows, copy: &Copy, zone: Zone) -> PgWireResult<usize>
+async fn sent<C>(client: &mut C, mut rows: session::ResultRows, copy: &Copy, zone: Zone) -> PgWireResult<usize>
 where
     C: Sink<PgWireBackendMessage> + Unpin,
     PgWireError: From<<C as Sink<PgWireBackendMessage>>::Error>,
@@ -312,7 +312,7 @@ where
 }
 
 /// Reads to the end what has no columns.
-async fn drain(mut rows: session::Rows) -> Result<(), Failure> {
+async fn drain(mut rows: session::ResultRows) -> Result<(), Failure> {
     while let Some(batch) = rows.next().await {
         batch?;
     }
@@ -324,10 +324,10 @@ fn entered(client_state: &OnceLock<Arc<ClientState>>) -> Result<&Arc<ClientState
 }
 
 /// What SHOW gives.
-fn shown(client_state: &ClientState, word: &Word) -> PgWireResult<RecordBatch> {
+fn shown(client_state: &ClientState, action: &Action) -> PgWireResult<RecordBatch> {
     let texts = |values: Vec<String>| -> ArrayRef { Arc::new(StringArray::from(values)) };
-    let (names, columns) = match word {
-        Word::Show(name) => {
+    let (names, columns) = match action {
+        Action::Show(name) => {
             let (name, value) = client_state.shown(name)?;
             (vec![name], vec![texts(vec![value])])
         }
@@ -345,10 +345,10 @@ fn shown(client_state: &ClientState, word: &Word) -> PgWireResult<RecordBatch> {
 }
 
 /// Rows as the client wants them, encoded as they are read.
-fn encoded(rows: session::Rows, format: Format, zone: Zone) -> impl Stream<Item = PgWireResult<DataRow>> + Send {
+fn encoded(rows: session::ResultRows, format: Format, zone: Zone) -> impl Stream<Item = PgWireResult<DataRow>> + Send {
     let batches = stream::unfold(rows, |mut rows| async move { Some((rows.next().await?, rows)) });
     batches.flat_map(move |batch| {
-        let rows = batch.and_then(|batch| Rows::new(&batch, &format, zone).map_err(Failure::from));
+        let rows = batch.and_then(|batch| EncodedRows::new(&batch, &format, zone).map_err(Failure::from));
         match rows {
             Ok(rows) => stream::iter(rows.map(Ok)).left_stream(),
             Err(failure) => stream::iter([Err(failure.into())]).right_stream(),
@@ -376,7 +376,7 @@ impl SimpleQueryHandler for Door {
     {
         // the library takes the status before it asks what the statement is
         if client.transaction_status() == TransactionStatus::Error
-            && matches!(statements_of(&query.query).as_deref(), Ok([Word::RollBackTo(_), ..]))
+            && matches!(statements_of(&query.query).as_deref(), Ok([Action::RollBackTo(_), ..]))
         {
             client.set_transaction_status(TransactionStatus::Transaction);
         }
@@ -391,18 +391,18 @@ impl SimpleQueryHandler for Door {
         PgWireError: From<<C as Sink<PgWireBackendMessage>>::Error>,
     {
         entered(&self.client_state)?.session.check_text(query)?;
-        let words = statements_of(query)?;
-        if words.is_empty() {
+        let actions = statements_of(query)?;
+        if actions.is_empty() {
             return Ok(vec![Response::EmptyQuery]);
         }
-        let mut answers = Vec::with_capacity(words.len());
-        for word in &words {
-            let binary = match word {
-                Word::Fetch { name, .. } => self.is_binary(name).await,
+        let mut answers = Vec::with_capacity(actions.len());
+        for action in &actions {
+            let binary = match action {
+                Action::Fetch { name, .. } => self.is_binary(name).await,
                 _ => false,
             };
             let format = if binary { Format::UnifiedBinary } else { Format::UnifiedText };
-            match self.answer(client, word, vec![], &format).await {
+            match self.answer(client, action, vec![], &format).await {
                 Ok(answer) => {
                     // the next statement of the text asks for it
                     client.set_transaction_status(status_after(client.transaction_status(), &answer));
@@ -520,7 +520,7 @@ impl ExtendedQueryHandler for Door {
         };
         // as with a text
         if client.transaction_status() == TransactionStatus::Error
-            && matches!(portal.statement.statement.word, Word::RollBackTo(_))
+            && matches!(portal.statement.statement.action, Action::RollBackTo(_))
         {
             client.set_transaction_status(TransactionStatus::Transaction);
         }
@@ -573,7 +573,7 @@ impl ExtendedQueryHandler for Door {
         let zone = entered(&self.client_state)?.settings().zone().type_name();
         let arguments = values(portal, wanted, &prepared.parameters, &zone)?;
         check_formats(&portal.result_column_format, prepared)?;
-        self.answer(client, &prepared.word, arguments, &portal.result_column_format).await
+        self.answer(client, &prepared.action, arguments, &portal.result_column_format).await
     }
 }
 
@@ -599,37 +599,37 @@ impl QueryParser for Parser {
     {
         let client_state = entered(&self.client_state)?;
         client_state.session.check_text(sql)?;
-        let mut words = statements_of(sql)?;
-        let word = match words.len() {
+        let mut actions = statements_of(sql)?;
+        let action = match actions.len() {
             0 => return Ok(None),
-            1 => words.remove(0),
+            1 => actions.remove(0),
             n => {
                 let message = format!("{n} statements where one can be prepared");
                 return Err(Failure::new(Reason::Engine(crate::ErrorKind::Query), message).into());
             }
         };
-        if client.transaction_status() == TransactionStatus::Error && !word.ends_failure() {
+        if client.transaction_status() == TransactionStatus::Error && !action.ends_failure() {
             return Err(aborted().into());
         }
         let given: Vec<_> = types.iter().map(|pg| pg.as_ref().map(arrow_type_or_list)).collect();
-        let described = match &word {
-            Word::Engine(statement) => {
+        let described = match &action {
+            Action::Engine(statement) => {
                 let described = client_state.session.describe_given(statement.as_ref(), given).await?;
                 let schema = if statement.explains() { LINES.clone() } else { described.schema };
                 Some(Described { schema, ..described })
             }
             // they need their parameters, and give no columns of their own
-            Word::Copy { statement, .. } | Word::Declare { statement, .. } => {
+            Action::Copy { statement, .. } | Action::Declare { statement, .. } => {
                 Some(without_columns(client_state.session.describe_given(statement.as_ref(), given).await?))
             }
-            Word::Execute { name, values } => {
+            Action::Execute { name, values } => {
                 Some(client_state.session.describe(&client_state.cursors.executed(name, values).await?).await?)
             }
-            Word::Fetch { name, .. } => {
+            Action::Fetch { name, .. } => {
                 Some(Described { schema: client_state.cursors.columns(name).await?.0, parameters: vec![] })
             }
-            Word::Show(_) | Word::ShowAll => {
-                Some(Described { schema: shown(client_state, &word)?.schema(), parameters: vec![] })
+            Action::Show(_) | Action::ShowAll => {
+                Some(Described { schema: shown(client_state, &action)?.schema(), parameters: vec![] })
             }
             _ => None,
         };
@@ -640,7 +640,7 @@ impl QueryParser for Parser {
             None => arrow.as_ref().map_or(Type::TEXT, pg_type),
         };
         let parameters = known.iter().enumerate().map(told).collect();
-        Ok(Some(Prepared { word, described, parameters }))
+        Ok(Some(Prepared { action, described, parameters }))
     }
 
     fn get_parameter_types(&self, prepared: &Prepared) -> PgWireResult<Vec<Type>> {

@@ -39,7 +39,7 @@ const DIGITS: usize = 4;
 /// Rows that are written one after another before they are sent, bytes.
 const BUFFER_BYTES: usize = 64 << 10;
 
-/// The columns of a result as a client is told of them.
+/// The columns of a result as a client gets them.
 pub fn fields(schema: &Schema, format: &Format) -> Vec<FieldInfo> {
     let field = |(i, f): (usize, &std::sync::Arc<Field>)| {
         let pg = pg_type_of(f);
@@ -64,7 +64,7 @@ pub fn texts(array: &ArrayRef, zone: Zone) -> Result<StringArray> {
 }
 
 /// A batch, a row at a time.
-pub struct Rows {
+pub struct EncodedRows {
     columns: Vec<(Column, bool)>,
     next: usize,
     count: usize,
@@ -72,7 +72,7 @@ pub struct Rows {
     buffer: BytesMut,
 }
 
-impl Rows {
+impl EncodedRows {
     /// The rows of a batch, its columns in text or binary, its instants as texts with the clock of a zone.
     pub fn new(batch: &RecordBatch, format: &Format, zone: Zone) -> Result<Self> {
         let columns = columns(batch, zone)?;
@@ -150,7 +150,7 @@ fn columns(batch: &RecordBatch, zone: Zone) -> Result<Vec<Column>> {
     batch.columns().iter().enumerate().map(column).collect()
 }
 
-impl Iterator for Rows {
+impl Iterator for EncodedRows {
     type Item = DataRow;
 
     fn next(&mut self) -> Option<DataRow> {
@@ -466,10 +466,14 @@ fn bytes_of(texts: &StringArray) -> &[u8] {
 /// `1 year 2 mons 3 days 04:05:06.5`.
 fn interval_text(interval: IntervalMonthDayNano, out: &mut BytesMut) {
     let start = out.len();
+    // what is positive behind something negative says so
+    let mut plus = "";
     let mut part = |count: i32, one: &str| {
         if count != 0 {
             let blank = if out.len() > start { " " } else { "" };
-            put(out, format_args!("{blank}{count} {one}{}", if count == 1 { "" } else { "s" }));
+            let sign = if count > 0 { plus } else { "" };
+            put(out, format_args!("{blank}{sign}{count} {one}{}", if count == 1 { "" } else { "s" }));
+            plus = if count < 0 { "+" } else { "" };
         }
     };
     part(interval.months / 12, "year");
@@ -478,7 +482,7 @@ fn interval_text(interval: IntervalMonthDayNano, out: &mut BytesMut) {
     let micros = interval.nanoseconds / 1_000;
     if micros != 0 || out.len() == start {
         let blank = if out.len() > start { " " } else { "" };
-        let (sign, seconds) = (if micros < 0 { "-" } else { "" }, micros.unsigned_abs() / 1_000_000);
+        let (sign, seconds) = (if micros < 0 { "-" } else { plus }, micros.unsigned_abs() / 1_000_000);
         let (hours, minutes, seconds) = (seconds / 3600, seconds / 60 % 60, seconds % 60);
         put(out, format_args!("{blank}{sign}{hours:02}:{minutes:02}:{seconds:02}"));
         fraction(micros.unsigned_abs() % 1_000_000, out);

@@ -1,7 +1,7 @@
 //! The Postgres door: psql, DBeaver, Metabase, Grafana and drivers speak to the lake as if it were a Postgres server.
 //!
 //! * `connection`: messages in and out. `startup`: TLS, SCRAM, the limits. `door`: simple and prepared statements. `statements`: what a
-//!   text says. `words`: what a Postgres client says by habit (`BEGIN`, `SET`, `SHOW`), answered here. `client_state`: a connection
+//!   text says. `actions`: what is done with a statement; `BEGIN`, `SET`, `SHOW` and their like are answered here. `client_state`: a connection
 //!   with its `settings`, and how both come back to what they were. `catalog`: `pg_catalog`, `information_schema`, and other words for statements.
 //!   `cursors`: what a connection names (`DECLARE`, `PREPARE`). `copy`: the formats of `COPY`.
 //! * `types`, `encode`, `values`: Arrow columns as Postgres values, and parameters as Arrow scalars. `digits`: numbers and times
@@ -9,6 +9,7 @@
 //!
 //! Messages are pgwire's, what `pg_catalog` has of Postgres itself and some rewording datafusion-postgres'.
 
+mod actions;
 mod catalog;
 mod client_state;
 mod connection;
@@ -23,7 +24,6 @@ mod statements;
 mod text_casts;
 mod types;
 mod values;
-mod words;
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError, Weak};
@@ -59,7 +59,7 @@ pub async fn serve(
     let mut connections = JoinSet::new();
     loop {
         tokio::select! {
-            // whoever could stop it is gone, or says so
+            // those who could stop it are gone, or say so
             _ = stop.changed() => break,
             Some(_) = connections.join_next() => {}
             accepted = listener.accept() => {
@@ -76,7 +76,7 @@ pub async fn serve(
                 let door = Arc::new(Door::new(client_state));
                 let served = connection::serve(socket, acceptor.clone(), shared_state.clone(), startup, door);
                 connections.spawn(async move {
-                    // whoever left has been told what there was to tell
+                    // a client that left got its answer before
                     if let Err(error) = served.await {
                         tracing::debug!(%error, "a connection ended");
                     }
@@ -122,7 +122,7 @@ impl CancelHandler for SharedState {
     }
 }
 
-/// As a client is told of it; `FATAL` ends the connection.
+/// As a client gets it; `FATAL` ends the connection.
 fn wire_error(severity: &str, failure: Failure) -> PgWireError {
     let code = failure.sqlstate().to_string();
     PgWireError::UserError(Box::new(ErrorInfo::new(severity.to_string(), code, failure.message)))

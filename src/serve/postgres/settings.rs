@@ -14,10 +14,10 @@ use crate::ErrorKind;
 use crate::serve::failure::{Failure, Reason};
 use crate::time::{Zone, named_zone, parse_span, written_offset};
 
-/// What may be said of a setting.
+/// Which values a setting takes.
 #[derive(Debug, Clone, Copy)]
 enum Rule {
-    /// Nothing: it says what the server is.
+    /// None: it says what the server is.
     Fixed,
     /// One of these, which all mean its only value.
     One(&'static [&'static str]),
@@ -29,13 +29,13 @@ enum Rule {
     Zone,
 }
 
-/// A setting that is known.
+/// A setting that the door answers for.
 #[derive(Debug)]
-struct Known {
+struct Setting {
     name: &'static str,
     value: &'static str,
     rule: Rule,
-    /// Clients are told of it at the start.
+    /// Clients get it in a `ParameterStatus` when they connect.
     reported: bool,
 }
 
@@ -48,8 +48,8 @@ pub const UNKNOWN_SETTING: &str = "42704";
 /// What the client calls itself.
 pub const APPLICATION: &str = "application_name";
 
-/// The settings that can change among those that a client is told of.
-pub const TOLD: &[&str] = &[APPLICATION, TIME_ZONE];
+/// The reported settings that can change: each change is reported, too.
+pub const REPORTED_CHANGES: &[&str] = &[APPLICATION, TIME_ZONE];
 
 const ON: Rule = Rule::One(&["on", "true", "yes", "1"]);
 /// Names of UTC.
@@ -70,15 +70,15 @@ const ISO: Rule = Rule::One(&[
 const ISOLATION: Rule =
     Rule::One(&["repeatable read", "read committed", "read uncommitted", "serializable", "snapshot"]);
 
-const fn known(name: &'static str, value: &'static str, rule: Rule) -> Known {
-    Known { name, value, rule, reported: false }
+const fn setting(name: &'static str, value: &'static str, rule: Rule) -> Setting {
+    Setting { name, value, rule, reported: false }
 }
 
-const fn reported(name: &'static str, value: &'static str, rule: Rule) -> Known {
-    Known { name, value, rule, reported: true }
+const fn reported(name: &'static str, value: &'static str, rule: Rule) -> Setting {
+    Setting { name, value, rule, reported: true }
 }
 
-const KNOWN: &[Known] = &[
+const SETTINGS: &[Setting] = &[
     reported("server_version", "16.0 (Rejoin)", Rule::Fixed),
     reported("server_encoding", "UTF8", Rule::Fixed),
     reported("client_encoding", "UTF8", UTF8),
@@ -92,50 +92,50 @@ const KNOWN: &[Known] = &[
     reported("default_transaction_read_only", "on", ON),
     reported(APPLICATION, "", Rule::Any),
     reported("session_authorization", "", Rule::Fixed),
-    known("array_nulls", "on", ON),
-    known("block_size", "8192", Rule::Fixed),
-    known("bytea_output", "hex", Rule::One(&["hex"])),
-    known("check_function_bodies", "on", Rule::Any),
-    known("client_min_messages", "notice", Rule::Any),
-    known("default_table_access_method", "heap", Rule::Any),
-    known("default_tablespace", "", Rule::Any),
-    known("default_text_search_config", "pg_catalog.simple", Rule::Any),
-    known("default_transaction_deferrable", "off", Rule::Any),
-    known("default_transaction_isolation", "repeatable read", ISOLATION),
-    known("escape_string_warning", "on", Rule::Any),
-    known("extra_float_digits", "1", Rule::Any),
-    known("idle_in_transaction_session_timeout", "0", Rule::Any),
-    known("idle_session_timeout", "0", Rule::Any),
-    known("jit", "off", Rule::Any),
-    known("lc_collate", "C", Rule::Fixed),
-    known("lc_ctype", "C", Rule::Fixed),
-    known("lc_messages", "C", Rule::Any),
-    known("lc_monetary", "C", Rule::Any),
-    known("lc_numeric", "C", Rule::Any),
-    known("lc_time", "C", Rule::Any),
-    known("lock_timeout", "0", Rule::Any),
-    known("max_connections", "100", Rule::Fixed),
-    known("max_identifier_length", "63", Rule::Fixed),
-    known("max_index_keys", "32", Rule::Fixed),
-    known("password_encryption", "scram-sha-256", Rule::Any),
-    known("plan_cache_mode", "auto", Rule::Any),
-    known("quote_all_identifiers", "off", Rule::Any),
-    known("role", "none", Rule::One(&["none"])),
-    known("row_security", "on", Rule::Any),
-    known("search_path", "\"$user\", public", Rule::Any),
-    known("server_version_num", "160000", Rule::Fixed),
-    known("session_replication_role", "origin", Rule::Any),
-    known("ssl", "on", Rule::Fixed),
-    known("statement_timeout", "0", Rule::Time),
-    known("synchronous_commit", "on", Rule::Any),
-    known("temp_tablespaces", "", Rule::Any),
-    known("timezone_abbreviations", "Default", Rule::Any),
-    known("transaction_deferrable", "off", Rule::Any),
-    known("transaction_isolation", "repeatable read", ISOLATION),
-    known("transaction_read_only", "on", ON),
-    known("transaction_timeout", "0", Rule::Any),
-    known("work_mem", "4MB", Rule::Any),
-    known("xmloption", "content", Rule::Any),
+    setting("array_nulls", "on", ON),
+    setting("block_size", "8192", Rule::Fixed),
+    setting("bytea_output", "hex", Rule::One(&["hex"])),
+    setting("check_function_bodies", "on", Rule::Any),
+    setting("client_min_messages", "notice", Rule::Any),
+    setting("default_table_access_method", "heap", Rule::Any),
+    setting("default_tablespace", "", Rule::Any),
+    setting("default_text_search_config", "pg_catalog.simple", Rule::Any),
+    setting("default_transaction_deferrable", "off", Rule::Any),
+    setting("default_transaction_isolation", "repeatable read", ISOLATION),
+    setting("escape_string_warning", "on", Rule::Any),
+    setting("extra_float_digits", "1", Rule::Any),
+    setting("idle_in_transaction_session_timeout", "0", Rule::Any),
+    setting("idle_session_timeout", "0", Rule::Any),
+    setting("jit", "off", Rule::Any),
+    setting("lc_collate", "C", Rule::Fixed),
+    setting("lc_ctype", "C", Rule::Fixed),
+    setting("lc_messages", "C", Rule::Any),
+    setting("lc_monetary", "C", Rule::Any),
+    setting("lc_numeric", "C", Rule::Any),
+    setting("lc_time", "C", Rule::Any),
+    setting("lock_timeout", "0", Rule::Any),
+    setting("max_connections", "100", Rule::Fixed),
+    setting("max_identifier_length", "63", Rule::Fixed),
+    setting("max_index_keys", "32", Rule::Fixed),
+    setting("password_encryption", "scram-sha-256", Rule::Any),
+    setting("plan_cache_mode", "auto", Rule::Any),
+    setting("quote_all_identifiers", "off", Rule::Any),
+    setting("role", "none", Rule::One(&["none"])),
+    setting("row_security", "on", Rule::Any),
+    setting("search_path", "\"$user\", public", Rule::Any),
+    setting("server_version_num", "160000", Rule::Fixed),
+    setting("session_replication_role", "origin", Rule::Any),
+    setting("ssl", "on", Rule::Fixed),
+    setting("statement_timeout", "0", Rule::Time),
+    setting("synchronous_commit", "on", Rule::Any),
+    setting("temp_tablespaces", "", Rule::Any),
+    setting("timezone_abbreviations", "Default", Rule::Any),
+    setting("transaction_deferrable", "off", Rule::Any),
+    setting("transaction_isolation", "repeatable read", ISOLATION),
+    setting("transaction_read_only", "on", ON),
+    setting("transaction_timeout", "0", Rule::Any),
+    setting("work_mem", "4MB", Rule::Any),
+    setting("xmloption", "content", Rule::Any),
 ];
 
 /// What steers Postgres' planner, memory, workers and log, by the beginnings of its names.
@@ -232,7 +232,7 @@ impl Settings {
     pub fn get(&self, name: &str) -> Option<&str> {
         let name = canonical(name);
         let said = self.said.get(&name).or_else(|| self.first.get(&name)).map(String::as_str);
-        said.or_else(|| find(&name).map(|known| known.value))
+        said.or_else(|| find(&name).map(|setting| setting.value))
     }
 
     /// A name as it is shown, and its value.
@@ -246,27 +246,28 @@ impl Settings {
 
     /// All settings with their values, and what they were at the start.
     pub fn all(&self) -> Vec<(String, String, String)> {
-        let mut names: Vec<&str> = KNOWN.iter().map(|known| known.name).collect();
+        let mut names: Vec<&str> = SETTINGS.iter().map(|setting| setting.name).collect();
         names.extend(self.first.keys().chain(self.said.keys()).map(String::as_str));
         names.sort_by_key(|name| name.to_lowercase());
         names.dedup();
         let value = |name: &str| self.get(name).unwrap_or_default().to_string();
         let first = |name: &str| {
-            let first = self.first.get(name).map(String::as_str).or_else(|| find(name).map(|known| known.value));
+            let first = self.first.get(name).map(String::as_str).or_else(|| find(name).map(|setting| setting.value));
             first.unwrap_or_default().to_string()
         };
         names.into_iter().map(|name| (name.to_string(), value(name), first(name))).collect()
     }
 
-    /// What a client is told at the start.
+    /// The settings that a client gets when it connects.
     pub fn reported(&self) -> impl Iterator<Item = (&'static str, &str)> {
-        KNOWN.iter().filter(|known| known.reported).map(|known| (known.name, self.get(known.name).unwrap_or_default()))
+        let reported = SETTINGS.iter().filter(|setting| setting.reported);
+        reported.map(|setting| (setting.name, self.get(setting.name).unwrap_or_default()))
     }
 
     /// The zone in which times are shown and read.
     pub fn zone(&self) -> Zone {
         // what was set is a zone
-        self.get(TIME_ZONE).and_then(|name| Zone::spoken(name).ok()).unwrap_or(Zone::UTC)
+        self.get(TIME_ZONE).and_then(|name| Zone::of_text(name).ok()).unwrap_or(Zone::UTC)
     }
 
     /// How long a statement may take; zero is as long as the server allows.
@@ -277,22 +278,22 @@ impl Settings {
     /// The name as it is kept, and the value as it is shown.
     fn checked(&self, name: &str, value: &str) -> Result<(String, String), Failure> {
         let name = canonical(name);
-        let Some(known) = find(&name) else {
+        let Some(setting) = find(&name) else {
             let free = name.contains('.') || ELSEWHERE.iter().any(|start| name.to_lowercase().starts_with(start));
             return if free { Ok((name, value.to_string())) } else { Err(unknown(&name)) };
         };
         let wrong = |what: &str| usage("22023", format!("invalid value for parameter {name:?}: {value:?}{what}"));
-        let value = match known.rule {
+        let value = match setting.rule {
             Rule::Fixed => return Err(usage("55P02", format!("parameter {name:?} cannot be changed"))),
             Rule::Any => value.to_string(),
             Rule::One(accepted) => match accepted.contains(&value.trim_matches('\'').to_lowercase().as_str()) {
-                true => known.value.to_string(),
+                true => setting.value.to_string(),
                 false => {
-                    let advice = match known.name {
+                    let advice = match setting.name {
                         "default_transaction_read_only" | "transaction_read_only" => {
                             "; this door is for questions: it writes nothing".to_string()
                         }
-                        _ => format!("; it is {} here", known.value),
+                        _ => format!("; it is {} here", setting.value),
                     };
                     return Err(wrong(&advice));
                 }
@@ -300,7 +301,7 @@ impl Settings {
             Rule::Zone => match zone_of(value) {
                 Ok(Some(zone)) => zone,
                 // as the connection began
-                Ok(None) => self.first.get(&name).map_or(known.value, String::as_str).to_string(),
+                Ok(None) => self.first.get(&name).map_or(setting.value, String::as_str).to_string(),
                 Err(why) => return Err(wrong(&why)),
             },
             Rule::Time => match duration(value) {
@@ -322,15 +323,15 @@ fn canonical(name: &str) -> String {
         "names" => "client_encoding",
         _ => name,
     };
-    find(name).map_or_else(|| name.to_lowercase(), |known| known.name.to_string())
+    find(name).map_or_else(|| name.to_lowercase(), |setting| setting.name.to_string())
 }
 
-fn find(name: &str) -> Option<&'static Known> {
-    KNOWN.iter().find(|known| known.name.eq_ignore_ascii_case(name))
+fn find(name: &str) -> Option<&'static Setting> {
+    SETTINGS.iter().find(|setting| setting.name.eq_ignore_ascii_case(name))
 }
 
 fn unknown(name: &str) -> Failure {
-    let hint = crate::error::did_you_mean(name, KNOWN.iter().map(|known| known.name));
+    let hint = crate::error::did_you_mean(name, SETTINGS.iter().map(|setting| setting.name));
     usage(UNKNOWN_SETTING, format!("unrecognized configuration parameter {name:?}{hint}"))
 }
 
@@ -352,7 +353,7 @@ fn zone_of(text: &str) -> Result<Option<String>, String> {
             let advice = "; a zone is less than 24 hours from UTC, to the minute, or has a name such as 'Asia/Kolkata'";
             Zone::ahead((hours * 3600.0).round() as i32).ok_or_else(|| advice.to_string())?
         }
-        _ => Zone::spoken(text).map_err(|why| {
+        _ => Zone::of_text(text).map_err(|why| {
             let hint = why.split_once(';').map(|(_, hint)| format!(";{hint}")).unwrap_or_default();
             format!("{hint}; a zone has a name such as 'Europe/Berlin'")
         })?,

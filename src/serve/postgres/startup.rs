@@ -21,11 +21,11 @@ use pgwire::messages::startup::{Authentication, PasswordMessageFamily};
 use pgwire::messages::{PgWireBackendMessage, PgWireFrontendMessage};
 use tokio::sync::Mutex;
 
+use super::actions::is_of_engine;
 use super::client_state::ClientState;
 use super::cursors::Cursors;
 use super::settings::{Settings, SharedSettings, TIME_ZONE, options};
 use super::text_casts::TextCasts;
-use super::words::is_of_engine;
 use super::{SharedState, catalog, wire_error};
 use crate::engine::checked_doubles::CheckDoubles;
 use crate::engine::session::CATALOG;

@@ -1,5 +1,5 @@
-//! Casts of times, intervals and lists to texts, which have Postgres' words: `2026-01-31 12:00:00`, `{1,2}`. Arrow's are
-//! `2026-01-31T12:00:00` and `[1, 2]`. What others compute keeps Arrow's, since they do not know this function.
+//! Casts of times, intervals, lists and doubles to texts, which have Postgres' words: `2026-01-31 12:00:00`, `{1,2}`, `100`. Arrow's are
+//! `2026-01-31T12:00:00`, `[1, 2]` and `100.0`. What others compute keeps Arrow's, since they do not know this function.
 
 use std::sync::{Arc, LazyLock};
 
@@ -70,8 +70,9 @@ fn is_text(data_type: &DataType) -> bool {
 
 /// True for types whose texts Postgres writes in another way.
 fn differs(data_type: &DataType) -> bool {
-    use DataType::{Duration, FixedSizeList, Interval, LargeList, List, Timestamp};
-    matches!(data_type, Timestamp(..) | Interval(_) | Duration(_) | List(_) | LargeList(_) | FixedSizeList(..))
+    use DataType::{Duration, FixedSizeList, Float32, Float64, Interval, LargeList, List, Time64, Timestamp};
+    let is_list = matches!(data_type, List(_) | LargeList(_) | FixedSizeList(..));
+    is_list || matches!(data_type, Timestamp(..) | Time64(_) | Interval(_) | Duration(_) | Float32 | Float64)
 }
 
 #[derive(Debug, PartialEq, Eq, Hash)]

@@ -17,7 +17,7 @@ use crate::serve::any;
 use crate::serve::failure::{Failure, Reason};
 use crate::time::{Moment, moment};
 
-/// The values of a portal. `wanted` are the types that the statement's parameters have, `described` what the client was told of
+/// The values of a portal. `wanted` are the types that the statement's parameters have, `described` what the client got of
 /// them, `zone` the session's.
 pub fn values<S: Clone>(
     portal: &Portal<S>,
@@ -32,7 +32,7 @@ pub fn values<S: Clone>(
     let value = |(i, bytes): (usize, &Option<Bytes>)| {
         let wanted = wanted.get(i).cloned().flatten();
         let given = portal.statement.parameter_types.get(i).cloned().flatten();
-        // what the client says, what it was told, or text
+        // what the client says, what it got, or text
         let pg = given.filter(|given| *given != Type::UNKNOWN).or(described.get(i).cloned()).unwrap_or(Type::TEXT);
         let one = match bytes {
             None => {

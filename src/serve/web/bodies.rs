@@ -1,4 +1,5 @@
-//! Bodies of requests: one that stops coming ends with an error, and its connection with it, so that its place is free.
+//! Bodies of requests: one that stops coming, or comes by drops, ends with an error, and its connection with it, so that its
+//! place is free.
 
 use std::error::Error;
 use std::fmt;
@@ -7,40 +8,65 @@ use std::time::Duration;
 use axum::body::{Body, HttpBody};
 use axum::extract::Request;
 use futures::{StreamExt, stream};
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout_at};
 
-/// How long a body may bring nothing.
-pub(super) const SILENCE: Duration = Duration::from_secs(60);
+/// How fast a body must come.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Pace {
+    /// So long the door waits for the next bytes, without the time in which it does something with those before.
+    pub within: Duration,
+    /// So many bytes must come while it does.
+    pub bytes: usize,
+}
 
-/// A body that brought nothing for too long.
+/// How fast a body must come from anybody: 4 KiB a second, so that one of 50 MB comes in less than four hours.
+pub(super) const PACE: Pace = Pace { within: Duration::from_secs(60), bytes: 240 << 10 };
+
+/// A body of which too little came for too long.
 #[derive(Debug)]
 pub(super) struct Stopped;
 
 impl fmt::Display for Stopped {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
-        out.write_str("nothing more came; send it again")
+        out.write_str("too little of it came for too long; send it again")
     }
 }
 
 impl Error for Stopped {}
 
 impl Stopped {
-    /// True where this is what lies beneath an error.
+    /// True where this is what is beneath an error.
     pub fn is_in(error: &(dyn Error + 'static)) -> bool {
         error.is::<Self>() || error.source().is_some_and(Self::is_in)
     }
 }
 
-/// The request, whose body ends with [`Stopped`] after such a silence.
-pub(super) fn unless_silent(request: Request, silence: Duration) -> Request {
+/// A body on its way.
+struct Coming<S> {
+    chunks: S,
+    /// How long it is still waited for bytes, and how many are still to come until then.
+    left: Pace,
+}
+
+/// The request, whose body ends with [`Stopped`] where it comes at less than this pace.
+pub(super) fn at_pace(request: Request, pace: Pace) -> Request {
     if request.body().is_end_stream() {
         return request;
     }
     request.map(|body| {
-        let chunks = stream::unfold(Some(body.into_data_stream()), move |chunks| async move {
-            let mut chunks = chunks?;
-            match timeout(silence, chunks.next()).await {
-                Ok(Some(Ok(chunk))) => Some((Ok(chunk), Some(chunks))),
+        let coming = Coming { chunks: body.into_data_stream(), left: pace };
+        let chunks = stream::unfold(Some(coming), move |coming| async move {
+            let Coming { mut chunks, mut left } = coming?;
+            let begun = Instant::now();
+            match timeout_at(begun + left.within, chunks.next()).await {
+                Ok(Some(Ok(chunk))) => {
+                    left.within = left.within.saturating_sub(begun.elapsed());
+                    left.bytes = left.bytes.saturating_sub(chunk.len());
+                    if left.bytes == 0 {
+                        left = pace;
+                    }
+                    Some((Ok(chunk), Some(Coming { chunks, left })))
+                }
                 Ok(Some(Err(error))) => Some((Err(error), None)),
                 Ok(None) => None,
                 Err(_) => Some((Err(axum::Error::new(Stopped)), None)),
@@ -65,12 +91,13 @@ mod tests {
     use rejoin_instances::http;
     use tokio::io::{AsyncReadExt, AsyncWriteExt};
     use tokio::net::{TcpListener, TcpStream};
-    use tokio::time::sleep;
+    use tokio::time::{sleep, timeout};
 
     use super::*;
 
-    /// So long a body may be silent here.
+    /// So long the door waits for this many bytes here.
     const SHORT: Duration = Duration::from_millis(500);
+    const BYTES: usize = 4;
 
     /// Longer than all but a connection that never ends takes on a busy machine.
     const LONG: Duration = Duration::from_secs(120);
@@ -96,7 +123,9 @@ mod tests {
         let routes = Router::new()
             .route("/text", post(|text: String| async move { text.len().to_string() }))
             .route("/form", post(fields))
-            .layer(map_request(|request: Request| async move { unless_silent(request, SHORT) }));
+            .layer(map_request(
+                |request: Request| async move { at_pace(request, Pace { within: SHORT, bytes: BYTES }) },
+            ));
         tokio::spawn(http::serve(Box::new(listener), routes, Box::pin(pending())));
         address
     }
@@ -135,17 +164,46 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn a_body_in_drops_frees_its_place() {
+        let address = door().await;
+        let rest = "Host: localhost\r\nContent-Type: multipart/form-data; boundary=x\r\nContent-Length: 90000";
+        for (path, body, status) in [("/form", FORM, "HTTP/1.1 408"), ("/text", "", "HTTP/1.1 400")] {
+            let (mut reader, mut writer) = TcpStream::connect(address).await.unwrap().into_split();
+            let begun = format!("POST {path} HTTP/1.1\r\n{rest}\r\n\r\n{body}");
+            writer.write_all(begun.as_bytes()).await.unwrap();
+            let dropping = async {
+                // each drop comes in time, and all of them are too few
+                for _ in 0..LONG.as_millis() / (SHORT / 2).as_millis() {
+                    if writer.write_all(b"1").await.is_err() {
+                        // what was said before is still to be read
+                        return pending().await;
+                    }
+                    sleep(SHORT / 2).await;
+                }
+            };
+            let mut came = vec![];
+            let ended = tokio::select! {
+                () = dropping => false,
+                // an end by force is one, too
+                _ = reader.read_to_end(&mut came) => true,
+            };
+            let came = String::from_utf8_lossy(&came).into_owned();
+            assert!(ended && came.starts_with(status), "{path}: {came}");
+        }
+    }
+
+    #[tokio::test]
     async fn a_slow_body_comes_whole() {
         let address = door().await;
         let mut client = TcpStream::connect(address).await.unwrap();
-        let head = "POST /text HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\nContent-Length: 8\r\n\r\n";
+        let head = "POST /text HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\nContent-Length: 16\r\n\r\n";
         client.write_all(head.as_bytes()).await.unwrap();
-        for piece in ["ab", "cd", "ef", "gh"] {
+        for piece in ["abcd", "efgh", "ijkl", "mnop"] {
             sleep(SHORT / 3).await;
             client.write_all(piece.as_bytes()).await.unwrap();
         }
         let came = answer(&mut client).await;
-        assert!(came.starts_with("HTTP/1.1 200") && came.ends_with('8'), "{came}");
+        assert!(came.starts_with("HTTP/1.1 200") && came.ends_with("16"), "{came}");
         // what has no body waits for none
         let mut client = TcpStream::connect(address).await.unwrap();
         let head = "POST /text HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\nContent-Length: 0\r\n\r\n";

@@ -108,7 +108,7 @@ pub(super) fn bearer(headers: &HeaderMap) -> Option<&str> {
     kind.eq_ignore_ascii_case("bearer").then_some(token.trim())
 }
 
-/// The answer to whoever is not known, after a while.
+/// The answer to an unknown user, after a while.
 pub(super) async fn token_needed() -> Response {
     guessed().await;
     let message = "a user's token is needed: rejoin user token NAME, sent as Authorization: Bearer TOKEN";

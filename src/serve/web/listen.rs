@@ -22,7 +22,7 @@ use tokio_rustls::TlsAcceptor;
 /// A handshake takes no longer.
 const HANDSHAKE: Duration = Duration::from_secs(10);
 
-/// How long a connection without a request may take until the head of one is there whole: places are not for whoever says
+/// How long a connection without a request may take until the head of one is there whole: places are not for clients that say
 /// nothing. Collectors that ask every 15 seconds keep theirs.
 pub(super) const HEAD: Duration = Duration::from_secs(20);
 

@@ -57,8 +57,8 @@ pub(super) async fn of_suite(web: &Web, suite: &str) -> Result<Markup> {
                     div.field {
                         label for="file" { "File" }
                         input id="file" name="file" type="file" required aria-describedby="file-hint"
-                            accept=".csv,.tsv,.tab,.psv,.json,.jsonl,.ndjson,.parquet,.gz";
-                        small id="file-hint" { "delimited, JSON lines or Parquet, also gzipped; at most " (size(web.options.upload_bytes)) }
+                            accept=".csv,.tsv,.tab,.psv,.json,.jsonl,.ndjson,.parquet,.gz,.zst";
+                        small id="file-hint" { "delimited, JSON lines or Parquet, also in gzip or zstd; at most " (size(web.options.upload_bytes)) }
                     }
                     div.field.check {
                         input id="replace" name="replace" type="checkbox" value="yes";

@@ -1,6 +1,6 @@
 //! `/metrics`: how much is going on, as Prometheus reads it (text format 0.0.4). Numbers of the whole server, nobody's data.
 //!
-//! Whoever may log in may read it: a collector sends the token of a user as a bearer token, a browser its cookie.
+//! All who may log in may read it: a collector sends the token of a user as a bearer token, a browser its cookie.
 
 use std::sync::Arc;
 

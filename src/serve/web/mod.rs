@@ -1,17 +1,15 @@
-//! The web door: the manager of sources and files, reports and SQL, as pages that work without script but for the charts.
+//! The web door: the manager of sources and files, reports and SQL, as pages that work without script except for the charts.
 //!
-//! * `listen`: connections, with TLS where there is a certificate. `bodies`: requests that do not come whole. `gate`: what each
-//!   request must be, and what each answer says to browsers. `login`: users come in and leave; `logged_in`: one who is in.
+//! * `listen`: connections, with TLS where there is a certificate. `bodies`: bodies of requests that stop or come too slowly. `gate`: what
+//!   each request must be, and what each answer says to browsers. `login`: logging in and out; `logged_in`: a user who is logged in.
 //!   `layout`: what all pages have.
-//! * `manage`: suites at a glance. `suites` (with `suite_sources`), `sources`: their pages. `upload`: a file comes in.
-//!   `mappings`: by which files of other makes are read. `files`: the file log.
-//!   `rebuilds`: history, and a rebuild in the background. `exports`: what was told to whom.
-//! * `reports`: questions of journeys with their pictures. `persons`: whose rows are whose, and why. `sql`: any question, with
-//!   `sql_beside`: tables and examples.
-//!   `metrics`: what the server has to do, for collectors.
+//! * `manage`: suites at a glance. `suites` (with `suite_sources`), `sources`: their pages. `upload`: uploads of files. `mappings`: mappings
+//!   for files of other makes. `files`: the file log. `rebuilds`: history, and a rebuild in the background. `exports`: what was sent where.
+//! * `reports`: questions about journeys with their charts. `persons`: which visitors are one person, and why. `sql`: any question, with
+//!   `sql_beside`: tables and examples. `metrics`: figures of the server, for collectors.
 //!
-//! Invariants: what came from data or a user is text wherever it stands (maud escapes it, JSON of charts leaves no element); no
-//! script runs but the files of this door; whatever is no GET comes from a page of this door; a reader changes nothing.
+//! Invariants: what came from data or a user is text everywhere (maud escapes it, JSON of charts cannot end its element); only the
+//! script files of this door run; every request that is no GET comes from a page of this door; a reader changes nothing.
 
 mod bodies;
 mod exports;
@@ -54,7 +52,7 @@ use super::tls::Tls;
 use super::users::Guest;
 use crate::serve::mcp;
 use crate::{Error, Result, pages};
-use bodies::{SILENCE, unless_silent};
+use bodies::{PACE, at_pace};
 use layout::Problem;
 use listen::{HEAD, ReadyConnections, Timeouts};
 use logged_in::Notice;
@@ -180,7 +178,7 @@ fn routes(web: Arc<Web>) -> Router {
         .layer(from_fn_with_state(web.clone(), gate::own_host))
         .route("/healthz", get(|| async { "ok\n" }))
         .layer(from_fn(gate::policy))
-        .layer(map_request(|request: Request| async move { unless_silent(request, SILENCE) }))
+        .layer(map_request(|request: Request| async move { at_pace(request, PACE) }))
         .with_state(web)
 }
 

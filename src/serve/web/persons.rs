@@ -111,18 +111,18 @@ pub(super) async fn show(
         return Ok(page(StatusCode::OK, html! { (form) (offered(&asked.suite, &most)) }));
     }
     let all = Registry::<PersonRule>::read(lake).await?.rows;
-    let mut told = vec![];
-    for name in meant(&session, &sql, &asked.person).await?.into_iter().take(OFFERED) {
-        told.extend(tell(&session, &sql, name, &person_rules::in_order(&all, &asked.suite)).await?);
+    let mut found = vec![];
+    for name in persons_named(&session, &sql, &asked.person).await?.into_iter().take(OFFERED) {
+        found.extend(details_of(&session, &sql, name, &person_rules::in_order(&all, &asked.suite)).await?);
     }
     let manager = logged_in.guest.role == Role::Manager;
-    let status = if told.is_empty() { StatusCode::NOT_FOUND } else { StatusCode::OK };
+    let status = if found.is_empty() { StatusCode::NOT_FOUND } else { StatusCode::OK };
     let body = html! {
         (form)
-        @if told.is_empty() {
+        @if found.is_empty() {
             p.error role="alert" { "No row and no rule of " (asked.suite) " is of such a person. Write id:ID for a customer ID, visitor:ID for a visitor." }
         }
-        @for (place, told) in told.iter().enumerate() { (section(place, told, &asked.suite, manager)) }
+        @for (place, details) in found.iter().enumerate() { (section(place, details, &asked.suite, manager)) }
     };
     Ok(page(status, body))
 }
@@ -159,7 +159,7 @@ fn person_link(suite: &str, person: &str) -> String {
 }
 
 /// The persons that a text may be about.
-async fn meant(session: &Session, sql: &PersonSql, text: &str) -> Result<Vec<String>, Failure> {
+async fn persons_named(session: &Session, sql: &PersonSql, text: &str) -> Result<Vec<String>, Failure> {
     let text = text.trim();
     let (id, device) = match (text.strip_prefix("id:"), text.strip_prefix("visitor:")) {
         (Some(id), _) => (Some(id.trim()), None),
@@ -181,7 +181,7 @@ async fn meant(session: &Session, sql: &PersonSql, text: &str) -> Result<Vec<Str
 }
 
 /// What is known of a person; None where nothing is.
-async fn tell(
+async fn details_of(
     session: &Session,
     sql: &PersonSql,
     name: String,
@@ -230,12 +230,12 @@ fn offered(suite: &str, most: &Cells) -> Markup {
     }
 }
 
-fn section(place: usize, told: &PersonDetails, suite: &str, manager: bool) -> Markup {
+fn section(place: usize, details: &PersonDetails, suite: &str, manager: bool) -> Markup {
     let id = format!("person-{}", place + 1);
-    let facts = ["online rows", "offline rows", "visitors"].into_iter().zip(&told.counts);
-    // whoever is a person alone is linked to nobody
-    let devices: BTreeSet<&str> = told.spans.iter().filter_map(|row| row.first()?.as_deref()).collect();
-    let may_unlink = manager && (told.name.starts_with("id:") || devices.len() > 1);
+    let facts = ["online rows", "offline rows", "visitors"].into_iter().zip(&details.counts);
+    // a person of one visitor is linked to nobody
+    let devices: BTreeSet<&str> = details.spans.iter().filter_map(|row| row.first()?.as_deref()).collect();
+    let may_unlink = manager && (details.name.starts_with("id:") || devices.len() > 1);
     let mut seen = BTreeSet::new();
     let row_of_span = |row: &Vec<Option<String>>| {
         let [device, from, until, why] = [0, 1, 2, 3].map(|column| row.get(column).and_then(Option::as_deref));
@@ -245,22 +245,22 @@ fn section(place: usize, told: &PersonDetails, suite: &str, manager: bool) -> Ma
             td { (from.unwrap_or("ever")) }
             td { (until.unwrap_or("ever")) }
             td { (in_words(why.unwrap_or_default())) }
-            @if may_unlink { td { @if seen.insert(device.to_string()) { (unlink_form(suite, &told.name, device)) } } }
+            @if may_unlink { td { @if seen.insert(device.to_string()) { (unlink_form(suite, &details.name, device)) } } }
         }
     };
-    let spans: Vec<Markup> = told.spans.iter().take(SPANS).map(row_of_span).collect();
-    let rules: Vec<Markup> = told.rules.iter().map(row_of_rule).collect();
-    let ids: Vec<Markup> = told.ids.iter().map(|row| row_of_id(row)).collect();
+    let spans: Vec<Markup> = details.spans.iter().take(SPANS).map(row_of_span).collect();
+    let rules: Vec<Markup> = details.rules.iter().map(row_of_rule).collect();
+    let ids: Vec<Markup> = details.ids.iter().map(|row| row_of_id(row)).collect();
     let heads = ["Visitor", "From", "Until, exclusive", "Because of", "Unlink"];
     html! {
         section aria-labelledby=(id) {
-            h2 id=(id) { (told.name) }
+            h2 id=(id) { (details.name) }
             dl.facts { @for (name, value) in facts { div { dt { (name) } dd { (number(*value)) } } } }
             h3 { "Time line" }
-            @if told.counts.iter().take(2).all(|rows| *rows == 0.0) { p.note { "No row is of this person." } }
-            @else if told.spans.is_empty() { p.note { "All rows are of one visitor without a customer ID, or of records." } }
+            @if details.counts.iter().take(2).all(|rows| *rows == 0.0) { p.note { "No row is of this person." } }
+            @else if details.spans.is_empty() { p.note { "All rows are of one visitor without a customer ID, or of records." } }
             @else { (listing("Time line", &heads[..if may_unlink { 5 } else { 4 }], &spans)) }
-            @if told.spans.len() > SPANS { p.note { "The first " (number(SPANS as f64)) " spans; rejoin explain-person tells all." } }
+            @if details.spans.len() > SPANS { p.note { "The first " (number(SPANS as f64)) " spans; rejoin explain-person tells all." } }
             @if !rules.is_empty() {
                 h3 { "Rules" }
                 (listing("Rules", &["Made", "Rule", "Whom", "With"], &rules))

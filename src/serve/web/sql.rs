@@ -23,7 +23,7 @@ use crate::lake::suites::suites;
 use crate::pages::Table;
 use crate::serve::ahead::ahead;
 use crate::serve::failure::Failure;
-use crate::serve::session::{Rows, Session};
+use crate::serve::session::{ResultRows, Session};
 use crate::shell;
 
 /// Longer addresses are not passed on by everybody.
@@ -174,7 +174,7 @@ fn place<'a>(failure: &Failure, sql: &'a str) -> Option<(usize, &'a str, usize)>
 /// Bytes of a file that are sent at once.
 const PIECE_BYTES: usize = 64 << 10;
 
-/// All rows, as a Parquet or an Arrow file. It is written whole before it is sent: what fails is told as a page.
+/// All rows, as a Parquet or an Arrow file. It is written whole before it is sent: an error is a page.
 async fn columnar(session: Session, sql: &str, format: Format) -> Result<Response, Failure> {
     let mut rows = session.run(sql, vec![]).await?;
     let mut file = BufWriter::new(tempfile::tempfile().map_err(crate::Error::from)?);
@@ -203,7 +203,7 @@ async fn columnar(session: Session, sql: &str, format: Format) -> Result<Respons
 /// All rows, as a file. What fails after its beginning breaks it off, so that nobody takes it for whole.
 pub(super) async fn csv(session: Session, sql: &str) -> Result<Response, Failure> {
     let mut rows = session.run(sql, vec![]).await?;
-    // an error before the first rows is told as a page
+    // an error before the first rows is a page
     let first = rows.next().await.transpose()?;
     let mut head = csv_head(&rows.schema);
     if let Some(batch) = &first {
@@ -211,7 +211,7 @@ pub(super) async fn csv(session: Session, sql: &str) -> Result<Response, Failure
     }
     // the session is the guest's place, as long as rows come
     let start = (session, rows, Some(head));
-    let body = stream::try_unfold(start, async |(session, mut rows, head): (Session, Rows, Option<String>)| {
+    let body = stream::try_unfold(start, async |(session, mut rows, head): (Session, ResultRows, Option<String>)| {
         if let Some(head) = head {
             return Ok(Some((head, (session, rows, None))));
         }

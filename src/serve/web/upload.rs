@@ -68,8 +68,16 @@ const MAPPED: Kinds = Kinds {
         ".json.gz",
         ".jsonl.gz",
         ".ndjson.gz",
+        ".csv.zst",
+        ".tsv.zst",
+        ".tab.zst",
+        ".psv.zst",
+        ".json.zst",
+        ".jsonl.zst",
+        ".ndjson.zst",
     ],
-    advice: "a mapped file ends in .csv, .tsv, .psv, .json (a row a line), .ndjson or .parquet, the texts also in .gz; rename it",
+    advice: "a mapped file ends in .csv, .tsv, .psv, .json (a row a line), .ndjson or .parquet, the texts also in .gz or .zst; \
+             rename it",
 };
 
 /// What is said of an archive of something else.
@@ -105,7 +113,7 @@ pub(super) async fn take(
     }
     let mut outcomes = load(web.clone(), folder, file.clone(), options).await?;
     if outcomes.len() == 1 {
-        return told(&web, &logged_in, outcomes.remove(0), replace).await;
+        return show_outcome(&web, &logged_in, outcomes.remove(0), replace).await;
     }
     logged_in.notice(several(&file, outcomes)?);
     Ok(Redirect::to(&source_link(&suite, &source.source)))
@@ -128,7 +136,7 @@ pub(super) async fn take_mapped(
     tokio::fs::write(&path, text).await.map_err(unwritable)?;
     let options = IngestOptions { mappings: vec![path], ..options(&web, &suite, replace) };
     let mut outcomes = load(web.clone(), folder, file, options).await?;
-    told(&web, &logged_in, outcomes.remove(0), replace).await
+    show_outcome(&web, &logged_in, outcomes.remove(0), replace).await
 }
 
 fn options(web: &Web, suite: &str, replace: bool) -> IngestOptions {
@@ -172,8 +180,8 @@ async fn received(web: &Web, request: Request, kinds: &Kinds) -> Result<Upload, 
     Ok(Upload { folder, file, replace, mapping })
 }
 
-/// Tells what became of a file: on its page, or as a problem.
-async fn told(web: &Web, logged_in: &LoggedIn, outcome: Outcome, replace: bool) -> Result<Redirect, Problem> {
+/// Shows what became of a file: on its page, or as a problem.
+async fn show_outcome(web: &Web, logged_in: &LoggedIn, outcome: Outcome, replace: bool) -> Result<Redirect, Problem> {
     let entry = &outcome.entry;
     match outcome.status {
         Status::Refused(error) if error.kind() == ErrorKind::Conflict && !replace && is_loaded(web, entry).await? => {
@@ -330,6 +338,7 @@ mod tests {
             assert!(safe_name(&long, OF_SOURCES.endings).is_some_and(|name| (150..200).contains(&name.len())));
         }
         assert_eq!(safe_name("../Clicks.CSV.gz", MAPPED.endings).as_deref(), Some("Clicks.csv.gz"));
+        assert_eq!(safe_name("Clicks.tsv.ZST", MAPPED.endings).as_deref(), Some("Clicks.tsv.zst"));
         assert_eq!(safe_name("clicks.zip", MAPPED.endings), None);
     }
 }

@@ -1,17 +1,16 @@
-//! Rows of visitors that share a person or have several: set aside on the way, and brought together by person when all are there.
+//! Rows of visitors that share a person or have several: set aside during the walk, and brought together by person at its end.
 //!
-//! In: visitor after visitor, in the order of keys. Out: person after person, the rows of each in the order of time. Memory: 12
-//! bytes a row that can count, which is one of a shared visitor with an item, a value or a mark, and 40 more of one that is more
-//! than a touch. Where the pool has no more, they go to disk, and come back a part of the persons at a time.
+//! In: visitor after visitor, in the order of keys. Out: person after person, the rows of each in the order of time. Memory: 12 bytes for
+//! each row that can count, which is a row of a shared visitor with an item, a value or a mark, and 40 more for one that is more than a
+//! touch. Where the pool has no more memory, rows go to disk, and come back for a part of the persons at a time.
 //!
-//! A visitor's rows come in order, so that those of a person are runs that only have to be merged. A conversion on one device looks
-//! back on rows of another, so that all rows are set aside; of those of a person the ones that no conversion looks back on are passed
-//! over when all are there.
+//! A visitor's rows come in order, so those of a person are runs that only have to be merged. A conversion on one device looks back on rows
+//! of another, so all rows are set aside. When all are there, the rows of a person that no conversion looks back on are skipped.
 //!
-//! Hits mostly come without their sequences: in place of it stands the place of a hit among those of its visitor's instant. That
-//! does not say which hit of two devices is first, nor, at the instant of a login, whose a hit is. Persons of whom this is asked wait
-//! until all others are done, and the sequences of these instants are read (`ties`). Where only conversions count, it is asked only of
-//! rows that one looks back on.
+//! Hits mostly come without their sequences. In place of it they have their ordinal among the hits of their visitor and instant. That does
+//! not say which hit of two devices is first, nor whose a hit at the instant of a login is. Persons for whom this matters wait until all
+//! others are done; then the sequences of these instants are read (`ties`). Where only conversions count, it matters only for rows that
+//! one looks back on.
 //!
 //! * `person_rows`: whose rows a visitor's are.
 //! * `rows`: rows that were set aside, and runs of them; `spilled`: those that went to disk.

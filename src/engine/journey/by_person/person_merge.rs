@@ -7,7 +7,7 @@ use std::ops::{Range, RangeInclusive};
 use datafusion::error::Result;
 
 use super::person_rows::Person;
-use super::rows::{AsideRow, AsideRows, Rows, Run, Visitor};
+use super::rows::{AsideRow, AsideRows, Rows, Run, Touches, Visitor};
 use super::set_aside::{SetAsideRows, is_on_disk, sequence_files};
 use super::spilled::{PARTS, part_of};
 use crate::attribution::{NO_VISIT, NONE};
@@ -17,6 +17,9 @@ use crate::engine::journey::visitors::RelevantRows;
 
 /// Bytes that are taken back from disk at a time, by each thread.
 pub(in crate::engine::journey) const TAKEN_BACK_BYTES: usize = 32 << 20;
+
+/// Runs whose rows are fetched from memory together, before they are read: one by one each would be waited for.
+const FETCHED_RUNS: usize = 64;
 
 /// A row's place among the rows of its person: time, what stands at a hit before other offline rows, sequence. Those of one device
 /// come in order, a record after the hit that it stands at; of several devices in one place that of the lower id is first.
@@ -96,6 +99,22 @@ pub(in crate::engine::journey) struct PersonRow {
 }
 
 impl PersonRow {
+    /// A row of which nothing counts but when it touches which item.
+    fn touch(time: i64, item: u32, visit: u32, aside: usize, device: u32) -> Self {
+        Self {
+            time,
+            value: 0.0,
+            aside,
+            item,
+            group: 0,
+            visit,
+            device,
+            offline: false,
+            marks_visitor: false,
+            in_marked_visit: false,
+        }
+    }
+
     /// True where it matters which of two such rows comes first.
     fn has_a_turn(&self) -> bool {
         self.item != NONE || self.value != 0.0
@@ -134,14 +153,14 @@ pub(in crate::engine::journey) fn each_person(
 }
 
 /// The same for rows in memory, in parts, each with the number of what set it aside.
-fn each_in_memory<'a>(
-    parts: &[(usize, &'a Rows)],
+fn each_in_memory(
+    parts: &[(usize, &Rows)],
     turn: &PersonBatch<'_>,
     takes: impl Fn(Person) -> bool,
     mut waits: Option<&mut WaitingPersons>,
     person: &mut impl FnMut(&[PersonRow]),
 ) -> Result<()> {
-    // who matters, by number as they are met, so that much of what is read of one after the other lies side by side
+    // who matters, by number as they are met, so that much of what is read of one after the other is side by side
     let mut persons: HashMap<Person, u32, Seed> = HashMap::default();
     for run in parts.iter().flat_map(|(_, rows)| &rows.runs) {
         if (turn.all_matter || run.converting.is_some()) && takes(run.person) {
@@ -149,25 +168,41 @@ fn each_in_memory<'a>(
             persons.entry(run.person).or_insert(next);
         }
     }
-    // most convert nowhere, and need not be sorted
-    let mut runs: Vec<(u32, u32, usize, &'a Run)> = vec![];
+    // most convert nowhere, and need not be sorted: the others by person, of whose rows in one place those of the visitor with the
+    // lower id come first, whoever set them aside
+    let mut found: Vec<(u64, u64)> = vec![];
     for (part, (_, rows)) in parts.iter().enumerate() {
-        for run in rows.runs.iter().filter(|run| takes(run.person)) {
+        for (at, run) in rows.runs.iter().enumerate().filter(|(_, run)| takes(run.person)) {
             if let Some(of) = persons.get(&run.person) {
-                runs.push((*of, run.visitor.rank, part, run));
+                let place = (u64::from(*of) << 32) | u64::from(run.visitor.rank);
+                found.push((place, ((part as u64) << 32) | at as u64));
             }
         }
     }
-    // of rows in one place those of the visitor with the lower id come first, whoever set them aside
-    runs.sort_by_key(|(of, rank, ..)| (*of, *rank));
+    found.sort_unstable();
+    // side by side they are read faster than from where they are
+    let runs: Vec<(u64, usize, Run)> = found
+        .into_iter()
+        .map(|(turn, at)| {
+            let part = (at >> 32) as usize;
+            (turn >> 32, part, parts[part].1.runs[at as u32 as usize])
+        })
+        .collect();
     let mut merge = Merge::default();
+    let (mut begun, mut fetched) = (0, 0);
     for own in runs.chunk_by(|a, b| a.0 == b.0) {
+        begun += own.len();
+        if fetched < begun + FETCHED_RUNS / 2 {
+            let next = fetched..runs.len().min(begun + FETCHED_RUNS);
+            runs[next.clone()].iter().for_each(|(_, part, run)| parts[*part].1.rows.fetch(run.from..run.to));
+            fetched = next.end;
+        }
         let converting = own.iter().filter_map(|(.., run)| run.converting);
         let converting = converting.reduce(|(first, last), (from, to)| (first.min(from), last.max(to)));
         let times = turn.times_that_matter(converting);
         merge.clear();
-        for of_device in own.chunk_by(|a, b| (a.2, a.3.visitor) == (b.2, b.3.visitor)) {
-            let (.., part, Run { visitor, .. }) = of_device[0];
+        for of_device in own.chunk_by(|a, b| (a.1, a.2.visitor) == (b.1, b.2.visitor)) {
+            let (_, part, Run { visitor, .. }) = of_device[0];
             let (aside, Rows { rows, .. }) = parts[part];
             let from = merge.runs.len();
             for (.., run) in of_device {
@@ -178,13 +213,13 @@ fn each_in_memory<'a>(
                 }
             }
             let runs = from..merge.runs.len();
-            merge.devices.push(Device { aside, visitor: *visitor, rows, runs, at: None, visit: None });
+            merge.devices.push(Device { aside, visitor, rows, runs, at: None, visit: None });
         }
         merge.bring_in_order(turn.sequences())?;
         if let Some(waits) = &mut waits
             && merge.waits_for(&mut waits.instants)
         {
-            waits.persons.insert(own[0].3.person);
+            waits.persons.insert(own[0].2.person);
             continue;
         }
         // who may have had hits may turn out to have none
@@ -203,24 +238,50 @@ struct Device<'a> {
     rows: &'a AsideRows,
     /// What is left of its runs.
     runs: Range<usize>,
-    /// Of the first of them, the row at hand, and [`AsideRows::others_from`] there; None before its first row.
+    /// Of the first of them, the row at hand, and [`AsideRows::others_among`] there; None before its first row.
     at: Option<(usize, usize)>,
     /// The visit of the row before: its number there, and among all of the person.
     visit: Option<(u32, u32)>,
 }
 
-impl Device<'_> {
+impl<'a> Device<'a> {
     /// The row at hand; `runs` are those of all devices.
     #[inline]
     fn row(&mut self, runs: &[Range<usize>]) -> Option<AsideRow> {
         while let Some(run) = runs[self.runs.clone()].first() {
-            let (row, others) = self.at.get_or_insert_with(|| (run.start, self.rows.others_from(run.start)));
+            let (row, others) = self.at.get_or_insert_with(|| (run.start, self.rows.others_among(run.clone())));
             if *row < run.end {
                 return Some(self.rows.row_from(*row, others));
             }
             (self.runs.start, self.at) = (self.runs.start + 1, None);
         }
         None
+    }
+
+    /// The rows from the one at hand on that only touch, as far as they are before an instant, microseconds, if one is given; turns to
+    /// the row after them.
+    #[inline]
+    fn touches(&mut self, runs: &[Range<usize>], before: Option<i64>) -> Touches<'a> {
+        let Some(run) = runs[self.runs.clone()].first() else { return Touches::default() };
+        let (row, others) = self.at.get_or_insert_with(|| (run.start, self.rows.others_among(run.clone())));
+        let touches = self.rows.touches(*row..run.end, *others, before);
+        *row += touches.times.len();
+        touches
+    }
+
+    /// The number among all of the person of a visit of this device, which has a number itself.
+    #[inline]
+    fn visit_among_all(&mut self, number: u32, visit: u32, visits: &mut HashMap<(u32, u32), u32, Seed>) -> u32 {
+        match self.visit {
+            _ if visit == NO_VISIT => NO_VISIT,
+            Some((known, among_all)) if known == visit => among_all,
+            _ => {
+                let next = visits.len() as u32;
+                let among_all = *visits.entry((number, visit)).or_insert(next);
+                self.visit = Some((visit, among_all));
+                among_all
+            }
+        }
     }
 
     /// Turns to the row after the one at hand.
@@ -278,7 +339,16 @@ impl Merge<'_> {
         while let Some(Reverse((_, number))) = heads.pop() {
             let device = &mut devices[number as usize];
             let next = heads.peek().map(|Reverse(head)| *head);
-            while let Some(row) = device.row(runs) {
+            loop {
+                let before = next.map(|((time, ..), _)| time);
+                let touches = device.touches(runs, before);
+                if !touches.times.is_empty() {
+                    let (aside, visit) = (device.aside, device.visit_among_all(number, 0, visits));
+                    let touches = touches.times.iter().zip(touches.items);
+                    order.extend(touches.map(|(time, item)| PersonRow::touch(*time, *item, visit, aside, number)));
+                    continue;
+                }
+                let Some(row) = device.row(runs) else { break };
                 // what is of an earlier time is first, whatever its place then
                 if let Some(next) = next.filter(|((time, ..), _)| row.time >= *time) {
                     let head = (device.place(&row, sequences)?, number);
@@ -287,16 +357,7 @@ impl Merge<'_> {
                         break;
                     }
                 }
-                let visit = match (row.visit, device.visit) {
-                    (NO_VISIT, _) => NO_VISIT,
-                    (visit, Some((known, number))) if known == visit => number,
-                    (visit, _) => {
-                        let among_all = visits.len() as u32;
-                        let among_all = *visits.entry((number, visit)).or_insert(among_all);
-                        device.visit = Some((visit, among_all));
-                        among_all
-                    }
-                };
+                let visit = device.visit_among_all(number, row.visit, visits);
                 let AsideRow { time, value, item, group, offline, marks_visitor, in_marked_visit, .. } = row;
                 let aside = device.aside;
                 order.push(PersonRow {

@@ -44,8 +44,8 @@ impl PersonRows {
     }
 
     /// True where the keys of shared visitors tell them apart.
-    pub fn keys_tell_visitors(&self) -> bool {
-        self.own().is_none_or(PersonsOfSuite::keys_tell_visitors)
+    pub fn keys_identify_visitors(&self) -> bool {
+        self.own().is_none_or(PersonsOfSuite::keys_identify_visitors)
     }
 
     /// The person that is called so.
@@ -101,8 +101,37 @@ impl PersonRows {
         })
     }
 
-    /// Whose rows a visitor's are, by its id, or, where keys tell visitors apart, by the [`Self::shared_place`] of its key.
-    pub(super) fn line(&self, place: Option<usize>, id: Option<&str>) -> Line<'_> {
+    /// Of the visitors with rising keys that [`Self::shared_place`] finds a row, the first of those that have the key.
+    pub(super) fn first_rows_among<'k>(&'k self, keys: &'k [i64], near: usize) -> impl Iterator<Item = usize> + 'k {
+        let shared = self.shared_in_order();
+        let (mut row, mut at) = (0, keys.first().map_or(0, |key| first_near(shared, near, *key)));
+        std::iter::from_fn(move || {
+            while row < keys.len() && at < shared.len() {
+                row = first_from(keys, row, shared[at]);
+                match keys.get(row)? == &shared[at] {
+                    true => {
+                        at += 1;
+                        return Some(row);
+                    }
+                    false => at = first_from(shared, at, keys[row]),
+                }
+            }
+            None
+        })
+    }
+
+    /// The person of a visitor all of whose rows are one person's, where the place of its key says that.
+    #[inline]
+    pub(super) fn only_person(&self, place: Option<usize>, id: Option<&str>) -> Option<Person> {
+        let (Some(place), None) = (place, id) else { return None };
+        match self.own()?.spans_at(place) {
+            ([((i64::MIN, i128::MIN), _)], [person]) => Some(*person),
+            _ => None,
+        }
+    }
+
+    /// The timeline of a visitor, by its id, or, where keys tell visitors apart, by the [`Self::shared_place`] of its key.
+    pub(super) fn timeline(&self, place: Option<usize>, id: Option<&str>) -> Timeline<'_> {
         let own = self.own();
         let (spans, hashes): (&Spans, &[Person]) = match (own, id, place) {
             (Some(own), Some(id), _) => (own.spans_of(id), &[]),
@@ -110,14 +139,14 @@ impl PersonRows {
             _ => (&[], &[]),
         };
         let is_one = matches!(spans, [((i64::MIN, i128::MIN), _)]);
-        let mut line = Line { own, spans, hashes, is_one, known: None };
+        let mut timeline = Timeline { own, spans, hashes, is_one, current: None };
         if spans.is_empty() {
             // of whom the tables say nothing is a person of its own
             let alone = Subject::Visitor(id.unwrap_or_default().to_string());
             let person = hashed(own, &alone.to_string());
-            line.known = Some(Known { begun: 0, person, after: i64::MIN, before: i64::MAX });
+            timeline.current = Some(CurrentPerson { begun: 0, person, after: i64::MIN, before: i64::MAX });
         }
-        line
+        timeline
     }
 }
 
@@ -127,21 +156,21 @@ fn first_near(shared: &[i64], near: usize, key: i64) -> usize {
     first_from(shared, if is_after { near } else { 0 }, key)
 }
 
-/// Whose rows a visitor's are.
-pub(super) struct Line<'a> {
+/// Whose rows a visitor's are, from which time on.
+pub(super) struct Timeline<'a> {
     own: Option<&'a PersonsOfSuite>,
     spans: &'a Spans,
     /// The person of each span, where they are at hand.
     hashes: &'a [Person],
     /// All rows are one person's.
     is_one: bool,
-    /// Whose the last row is that was asked for.
-    known: Option<Known>,
+    /// Whose row the last one was that was asked for.
+    current: Option<CurrentPerson>,
 }
 
-/// A person of a visitor's rows.
+/// Whose a visitor's rows are for some time.
 #[derive(Clone, Copy)]
-struct Known {
+struct CurrentPerson {
     /// How many spans have begun.
     begun: usize,
     person: Person,
@@ -150,18 +179,18 @@ struct Known {
     before: i64,
 }
 
-impl Known {
+impl CurrentPerson {
     fn is_of(&self, time: i64) -> bool {
         self.after < time && time < self.before
     }
 }
 
-impl Line<'_> {
+impl Timeline<'_> {
     /// Whose a row at a place is.
     #[inline]
     pub fn at(&mut self, place: Moment) -> Person {
-        match self.known {
-            Some(known) if known.is_of(place.0) => known.person,
+        match self.current {
+            Some(current) if current.is_of(place.0) => current.person,
             _ => self.looked_up(place),
         }
     }
@@ -169,7 +198,7 @@ impl Line<'_> {
     /// Whose all rows from the first instant to the last one are, if they are one person's, and none begins at these or between.
     pub fn of_all(&mut self, first: i64, last: i64) -> Option<Person> {
         let person = self.at((first, i128::MIN));
-        self.known.is_some_and(|known| known.is_of(first) && known.is_of(last)).then_some(person)
+        self.current.is_some_and(|current| current.is_of(first) && current.is_of(last)).then_some(person)
     }
 
     fn looked_up(&mut self, place: Moment) -> Person {
@@ -180,7 +209,7 @@ impl Line<'_> {
     /// The spans that begin at an instant.
     #[inline]
     pub fn beginning_at(&self, time: i64) -> Range<usize> {
-        if self.is_one || self.known.is_some_and(|known| known.is_of(time)) {
+        if self.is_one || self.current.is_some_and(|current| current.is_of(time)) {
             return 0..0;
         }
         let from = self.spans.partition_point(|((begins, _), _)| *begins < time);
@@ -197,10 +226,10 @@ impl Line<'_> {
 
     /// The person when so many spans have begun.
     fn after(&mut self, begun: usize) -> Person {
-        if let Some(known) = self.known
-            && known.begun == begun
+        if let Some(current) = self.current
+            && current.begun == begun
         {
-            return known.person;
+            return current.person;
         }
         let span = begun.checked_sub(1);
         let last = span.map(|span| self.spans[span]);
@@ -209,7 +238,7 @@ impl Line<'_> {
         let person = person.unwrap_or_else(|| hashed(self.own, ""));
         let after = last.map_or(i64::MIN, |((time, _), _)| time);
         let before = self.spans.get(begun).map_or(i64::MAX, |((time, _), _)| *time);
-        self.known = Some(Known { begun, person, after, before });
+        self.current = Some(CurrentPerson { begun, person, after, before });
         person
     }
 }
@@ -245,18 +274,18 @@ mod tests {
             spans.iter().for_each(|(from, person)| own.add("v", Some(*from), &person.to_string(), true));
             let persons = PersonRows::new(Persons::new(BTreeMap::from([("web".to_string(), own)])), "web");
             // by its id, and by the place of its key
-            for mut line in [persons.line(None, Some("v")), persons.line(Some(0), None)] {
+            for mut timeline in [persons.timeline(None, Some("v")), persons.timeline(Some(0), None)] {
                 for (time, sequence) in &places {
                     let (time, place) = (*time, (*time, i128::from(*sequence)));
                     let last = spans.iter().rfind(|(from, _)| *from <= place);
                     let person = persons.hashed(&last.map_or("9".to_string(), |(_, person)| person.to_string()));
                     let beginning = spans.iter().filter(|((begins, _), _)| *begins == time).count();
-                    prop_assert_eq!(line.beginning_at(time).len(), beginning);
-                    prop_assert_eq!(line.at(place), person);
-                    prop_assert_eq!(line.beginning_at(time).len(), beginning);
+                    prop_assert_eq!(timeline.beginning_at(time).len(), beginning);
+                    prop_assert_eq!(timeline.at(place), person);
+                    prop_assert_eq!(timeline.beginning_at(time).len(), beginning);
                     for until in time..7 {
                         let none_begins = spans.iter().all(|((begins, _), _)| !(time..=until).contains(begins));
-                        prop_assert_eq!(line.of_all(time, until), none_begins.then_some(person));
+                        prop_assert_eq!(timeline.of_all(time, until), none_begins.then_some(person));
                     }
                 }
             }
@@ -274,9 +303,12 @@ mod tests {
         let shared: BTreeSet<i64> = names.iter().step_by(3).map(|name| visitor_key(name)).collect();
         for keys in [&keys[..], &keys[7..30], &keys[..1], &keys[..0]] {
             let expected: Vec<usize> = (0..keys.len()).filter(|row| shared.contains(&keys[*row])).collect();
+            let firsts: Vec<usize> =
+                expected.iter().copied().filter(|row| *row == 0 || keys[row - 1] != keys[*row]).collect();
             for near in 0..=shared.len() + 1 {
                 let found: Vec<usize> = persons.shared_among(keys, near).flatten().collect();
                 assert_eq!(found, expected, "{near}");
+                assert_eq!(persons.first_rows_among(keys, near).collect::<Vec<_>>(), firsts, "{near}");
             }
             assert!(persons.shared_among(keys, 0).all(|own| keys[own.start] == keys[own.end - 1]));
         }

@@ -1,5 +1,6 @@
 //! Rows that were set aside, in columns, and whose they are: a person's rows of a visitor are runs.
 
+use std::hint::black_box;
 use std::ops::{Range, RangeInclusive};
 
 use datafusion::error::{DataFusionError, Result};
@@ -43,6 +44,8 @@ pub(super) struct AsideRows {
     marked: Vec<bool>,
     /// Of some rows, which rise.
     others: Vec<Other>,
+    /// A bit for each row, set for those of [`Self::others`]; what is missing is not set.
+    has_other: Vec<u64>,
 }
 
 /// What there is to tell of some rows.
@@ -56,6 +59,13 @@ struct Other {
     after: bool,
     offline: bool,
     marks_visitor: bool,
+}
+
+/// Rows of which nothing counts but their times and items.
+#[derive(Default)]
+pub(super) struct Touches<'a> {
+    pub times: &'a [i64],
+    pub items: &'a [u32],
 }
 
 impl AsideRows {
@@ -87,7 +97,30 @@ impl AsideRows {
             let AsideRow { sequence, value, group, after, offline, marks_visitor, .. } = row;
             let sequence = ((sequence >> 64) as i64, sequence as u64);
             self.others.push(Other { row: at as u32, group, value, sequence, after, offline, marks_visitor });
+            self.has_other.resize(self.has_other.len().max(at / 64 + 1), 0);
+            self.has_other[at / 64] |= 1 << (at % 64);
         }
+    }
+
+    /// Adds rows of which nothing counts but their times and items.
+    #[inline]
+    pub fn push_touches(&mut self, times: &[i64], items: impl ExactSizeIterator<Item = u32>) {
+        self.times.extend_from_slice(times);
+        self.items.extend(items);
+    }
+
+    /// Of the rows of a range, the first that are before an instant, microseconds, if one is given, and of which nothing counts but
+    /// their times and items; `others` is what [`Self::others_among`] gives for the first.
+    #[inline]
+    pub fn touches(&self, rows: Range<usize>, others: usize, before: Option<i64>) -> Touches<'_> {
+        let have_visits = self.visits.len().max(self.marked.len());
+        let end = self.others.get(others).map_or(rows.end, |other| rows.end.min(other.row as usize));
+        if have_visits > rows.start || end <= rows.start {
+            return Touches::default();
+        }
+        let times = &self.times[rows.start..end];
+        let own = before.map_or(times.len(), |before| times.iter().take_while(|time| **time < before).count());
+        Touches { times: &times[..own], items: &self.items[rows.start..rows.start + own] }
     }
 
     /// Adds some of others.
@@ -108,23 +141,40 @@ impl AsideRows {
         self.times[row]
     }
 
+    /// Brings the first and the last of some rows near the processor.
+    #[inline]
+    pub fn fetch(&self, rows: Range<usize>) {
+        for row in [rows.start, rows.end - 1] {
+            black_box((self.times[row], self.items[row]));
+        }
+    }
+
     /// A row.
     pub fn row(&self, row: usize) -> AsideRow {
-        self.row_from(row, &mut self.others_from(row))
+        self.row_from(row, &mut self.others_among(row..row + 1))
     }
 
     /// Some rows, in order.
     pub fn some(&self, rows: Range<usize>) -> impl Iterator<Item = AsideRow> {
-        let mut others = self.others_from(rows.start);
+        let mut others = self.others_among(rows.clone());
         rows.map(move |row| self.row_from(row, &mut others))
     }
 
-    /// Where, of the rows from one on, the first is of which there is more to tell, among all such.
-    pub fn others_from(&self, row: usize) -> usize {
-        self.others.partition_point(|other| (other.row as usize) < row)
+    /// Where, of some rows, the first is of which there is more to tell, among all such; where there is none, after all of these.
+    #[inline]
+    pub fn others_among(&self, rows: Range<usize>) -> usize {
+        // most rows only touch, which is seen sooner than they are looked for
+        let bits = |word: usize| {
+            let from = if word == rows.start / 64 { u64::MAX << (rows.start % 64) } else { u64::MAX };
+            self.has_other.get(word).is_some_and(|bits| bits & from != 0)
+        };
+        match (rows.start / 64..rows.end.div_ceil(64)).any(bits) {
+            true => self.others.partition_point(|other| (other.row as usize) < rows.start),
+            false => self.others.len(),
+        }
     }
 
-    /// A row; `others` is what [`Self::others_from`] gives for it, or for one before it.
+    /// A row; `others` is what [`Self::others_among`] gives for it, or for one before it.
     #[inline]
     pub fn row_from(&self, row: usize, others: &mut usize) -> AsideRow {
         let visit = self.visits.get(row).copied().unwrap_or_default();
@@ -144,7 +194,7 @@ impl AsideRows {
         touch
     }
 
-    /// Of some rows, which are in order, those of some times, microseconds. Most are, and lie where none was read lately: steps from
+    /// Of some rows, which are in order, those of some times, microseconds. Most are, in a place where none was read lately: steps from
     /// both ends take less time than the leaps of a binary search.
     pub fn within(&self, among: Range<usize>, times: &RangeInclusive<i64>) -> Range<usize> {
         let own = &self.times[among.clone()];
@@ -160,13 +210,15 @@ impl AsideRows {
         self.visits.shrink_to_fit();
         self.marked.shrink_to_fit();
         self.others.shrink_to_fit();
+        self.has_other.shrink_to_fit();
     }
 
     /// Bytes that are allocated, about.
     pub fn memory_bytes(&self) -> usize {
         let touches = self.times.capacity() * size_of::<i64>() + self.items.capacity() * size_of::<u32>();
         let visits = self.visits.capacity() * size_of::<u32>() + self.marked.capacity();
-        touches + visits + self.others.capacity() * size_of::<Other>()
+        let others = self.others.capacity() * size_of::<Other>() + self.has_other.capacity() * size_of::<u64>();
+        touches + visits + others
     }
 }
 
@@ -189,6 +241,7 @@ impl Visitor {
 }
 
 /// Rows of a visitor in a row that are one person's.
+#[derive(Clone, Copy)]
 pub(super) struct Run {
     pub person: Person,
     pub visitor: Visitor,
@@ -355,6 +408,52 @@ mod tests {
         assert!((190..250).all(|place| part.row(place - 190) == expected(place)));
         all.mark_visits(rows.len(), |_| true);
         assert_eq!(all.row(rows.len()), AsideRow { in_marked_visit: true, ..more });
+    }
+
+    #[test]
+    fn rows_that_only_touch_are_set_aside_and_read_together() {
+        let touch = |time: i64, item: u32| AsideRow { time, item, ..AsideRow::default() };
+        let mut all = AsideRows::default();
+        all.push_touches(&[1, 2], [7, 8].into_iter());
+        all.push(AsideRow { value: 2.5, ..touch(3, 9) });
+        all.push_touches(&[4, 5], [10, 11].into_iter());
+        let rows: Vec<AsideRow> = all.some(0..all.len()).collect();
+        let valued = AsideRow { value: 2.5, ..touch(3, 9) };
+        assert_eq!(rows, [touch(1, 7), touch(2, 8), valued, touch(4, 10), touch(5, 11)]);
+        // together up to the row that has more, the end, or the instant before which they are
+        for (from, before, expected) in [
+            (0, None, &[1, 2][..]),
+            (0, Some(2), &[1]),
+            (0, Some(1), &[]),
+            (2, None, &[]),
+            (3, None, &[4, 5]),
+            (3, Some(9), &[4, 5]),
+        ] {
+            let touches = all.touches(from..all.len(), all.others_among(from..all.len()), before);
+            assert_eq!((touches.times, touches.items.len()), (expected, expected.len()), "{from} {before:?}");
+        }
+        assert_eq!(all.touches(0..1, all.others_among(0..1), None).items, [7]);
+        // where visits are known none only touches, up to the last of which they are
+        all.push(AsideRow { visit: 3, ..touch(6, 12) });
+        assert!(all.touches(0..1, all.others_among(0..1), None).times.is_empty());
+        all.push_touches(&[7], [13].into_iter());
+        assert_eq!(all.touches(6..7, all.others_among(6..7), None).times, [7]);
+        assert_eq!((all.row(5).visit, all.row(6)), (3, touch(7, 13)));
+    }
+
+    #[test]
+    fn rows_of_which_there_is_more_to_tell_are_found() {
+        let (rows, mut all) = (rows_of_every_kind(), AsideRows::default());
+        rows.iter().for_each(|row| all.push(*row));
+        let has_more = |row: &AsideRow| row.value != 0.0 || row.sequence != 0 || row.offline || row.marks_visitor;
+        for range in [0..40, 0..41, 39..64, 63..65, 64..128, 100..101, 290..299] {
+            let before = rows[..range.start].iter().filter(|row| has_more(row)).count();
+            let found = all.others_among(range.clone());
+            // past all where there is none
+            let expected = if rows[range.clone()].iter().any(has_more) { before } else { found };
+            assert_eq!(found, expected, "{range:?}");
+            assert_eq!(all.some(range.clone()).collect::<Vec<_>>(), rows[range]);
+        }
     }
 
     #[test]

@@ -6,11 +6,12 @@ use std::sync::Arc;
 use datafusion::error::Result;
 use datafusion::execution::DiskManager;
 
-use super::person_rows::{ANY, Line, Person, PersonRows};
+use super::person_rows::{ANY, Person, PersonRows, Timeline};
 use super::rows::{AsideRow, AsideRows, Change, Rows, Run, Visitor};
 use super::spilled::Spilled;
 use crate::attribution::{NO_VISIT, NONE};
 use crate::engine::journey::columns::Columns;
+use crate::engine::journey::items::{Codes, Items};
 use crate::engine::journey::ties::{SequenceFiles, Sequences};
 
 /// Rows after which another part of them begins, so that few are copied to make room for more.
@@ -101,17 +102,57 @@ impl RowsByPerson {
     /// Adds the first row of each visitor whose rows are set aside to `rows` that matter, both in order.
     pub fn add_set_aside(&self, columns: &Columns, rows: &mut Vec<u32>) {
         let before = rows.len();
-        for own in self.persons.shared_among(&columns.keys, self.near) {
-            rows.push(own.start as u32);
+        match &columns.ids {
+            None => rows.extend(self.persons.first_rows_among(&columns.keys, self.near).map(|row| row as u32)),
             // two visitors may have one key
-            if let Some(ids) = &columns.ids {
-                rows.extend((own.start + 1..own.end).filter(|row| !ids.same(row - 1, *row)).map(|row| row as u32));
+            Some(ids) => {
+                for own in self.persons.shared_among(&columns.keys, self.near) {
+                    rows.push(own.start as u32);
+                    rows.extend((own.start + 1..own.end).filter(|row| !ids.same(row - 1, *row)).map(|row| row as u32));
+                }
             }
         }
         if before > 0 && before < rows.len() {
             rows.sort();
             rows.dedup();
         }
+    }
+
+    /// Sets rows of one visitor aside, those of `range`, of which nothing counts but when they touch which item; `times` are those of
+    /// the batch. False where more counts: of several hits of one instant their order.
+    #[inline]
+    pub fn push_touches(
+        &mut self,
+        columns: &Columns,
+        times: &[i64],
+        id: Option<&str>,
+        range: Range<usize>,
+        (codes, items): (&mut Codes, &mut Items),
+    ) -> bool {
+        let own = &times[range.clone()];
+        if self.persons.sequences.is_some() {
+            let is_new = self.last_instant.is_none_or(|(instant, _)| Some(&instant) != own.first());
+            if !is_new || own.windows(2).any(|two| two[0] == two[1]) {
+                return false;
+            }
+            self.last_instant = own.last().map(|time| (*time, 1));
+        }
+        self.is_at_visitor = true;
+        let (key, from, text) = (columns.keys[range.start], self.all.rows.len(), &columns.items);
+        if codes.have_single_items(text, range.clone(), items) {
+            self.all.rows.push_touches(own, codes.single_items(text, range));
+        } else {
+            for (row, time) in range.zip(own) {
+                if let Some(item) = codes.items_of(text, row, items, false).first() {
+                    self.all.rows.push_touches(&[*time], [*item].into_iter());
+                }
+            }
+        }
+        if from < self.all.rows.len() {
+            self.taken.clear();
+            self.tell_persons(columns, (key, id), from, None);
+        }
+        true
     }
 
     /// Sets rows of one visitor aside, those of `range`, which are all of the visitor, of which `told` knows something.
@@ -189,10 +230,14 @@ impl RowsByPerson {
         let Self { persons, seed, all, visitor: number, change, taken, .. } = self;
         let id_hash = persons.sequences.as_ref().map_or(0, |files| files.id(id, *seed));
         let visitor = Visitor { key, id: id_hash, number: *number, rank: persons.rank(place) };
-        let mut line: Option<Line<'_>> = None;
+        if let Some(person) = persons.only_person(place, id).filter(|_| taken.is_empty()) {
+            all.end(change.take(), from);
+            return all.tell(person, visitor, from..all.rows.len(), converting);
+        }
+        let mut timeline: Option<Timeline<'_>> = None;
         if taken.is_empty() {
-            let (line, to) = (line.insert(persons.line(place, id)), all.rows.len());
-            if let Some(person) = line.of_all(all.rows.time(from), all.rows.time(to - 1)) {
+            let (timeline, to) = (timeline.insert(persons.timeline(place, id)), all.rows.len());
+            if let Some(person) = timeline.of_all(all.rows.time(from), all.rows.time(to - 1)) {
                 all.end(change.take(), from);
                 return all.tell(person, visitor, from..to, converting);
             }
@@ -206,17 +251,17 @@ impl RowsByPerson {
                 all.tell(persons.hashed(person), visitor, at..at + 1, converting);
                 continue;
             }
-            let line = line.get_or_insert_with(|| persons.line(place, id));
-            let changes = if lack_sequences { line.beginning_at(time) } else { 0..0 };
+            let timeline = timeline.get_or_insert_with(|| persons.timeline(place, id));
+            let changes = if lack_sequences { timeline.beginning_at(time) } else { 0..0 };
             if changes.is_empty() {
                 all.end(change.take(), at);
-                all.tell(line.at((time, sequence)), visitor, at..at + 1, converting);
+                all.tell(timeline.at((time, sequence)), visitor, at..at + 1, converting);
                 continue;
             }
             // whose it is says its sequence
             if change.as_ref().is_none_or(|change| change.time != time) {
                 all.end(change.take(), at);
-                let persons = line.between(changes);
+                let persons = timeline.between(changes);
                 *change = Some(Change { visitor, time, from: at, converts: false, persons });
             }
             if let Some(change) = change.as_mut() {

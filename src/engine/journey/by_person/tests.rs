@@ -52,7 +52,7 @@ fn columns(visitor: &str, online: bool, rows: &[(i64, i64)], with_sequences: boo
     Columns::stored(&batch, &spec, &stored, &RowTerms::default(), &mut DictionaryAnswers::default()).unwrap()
 }
 
-/// Sets rows aside; with `by_id`, the visitor is told by its id, else by its key.
+/// Sets rows aside; with `by_id`, the visitor is identified by its id, else by its key.
 fn push(all: &mut RowsByPerson, visitor: &str, by_id: bool, online: bool, rows: &[Given]) {
     let places: Vec<(i64, i64)> = rows.iter().map(|row| (row.0, row.1)).collect();
     let columns = columns(visitor, online, &places, true);
@@ -72,7 +72,7 @@ fn world(spills: bool) -> Vec<SetAsideRows> {
     own.add("tablet", Some((20, 0)), "id:eve", true);
     own.add("solo", None, "id:zoe", false);
     let persons = PersonRows::new(Persons::new(BTreeMap::from([("web".to_string(), own)])), "web");
-    assert!(persons.keys_tell_visitors());
+    assert!(persons.keys_identify_visitors());
     let disk = SessionContext::new().runtime_env().disk_manager.clone();
     let walk = || RowsByPerson::new(persons.clone(), disk.clone());
     let (mut one, mut other) = (walk(), walk());

@@ -45,7 +45,7 @@ pub(super) struct ShownRow {
 }
 
 /// One row of the answer.
-struct Line {
+struct AnswerRow {
     own: ShownRow,
     value: f64,
     /// The item to which it is credited, where it is a line of credit.
@@ -55,10 +55,10 @@ struct Line {
     last: Option<Touch<ShownRow>>,
 }
 
-/// An end of the path of a line.
-type End = fn(&Line) -> Option<&Touch<ShownRow>>;
+/// An end of the path of a conversion.
+type PathEnd = fn(&AnswerRow) -> Option<&Touch<ShownRow>>;
 
-impl Line {
+impl AnswerRow {
     fn first(&self) -> Option<&Touch<ShownRow>> {
         self.first.as_ref()
     }
@@ -97,7 +97,7 @@ pub(in crate::engine::journey) struct ShownWalk {
     sources: Vec<Arc<Source>>,
     source_bytes: usize,
     left: RemainingConversions,
-    lines: Vec<Line>,
+    lines: Vec<AnswerRow>,
     /// Of each line, one a model.
     shares: Vec<f64>,
 }
@@ -126,7 +126,7 @@ impl ShownWalk {
                 let Some(WalkedConversion { row: own, value, touches, first, last }) = left.next() else {
                     return false;
                 };
-                self.lines.push(Line { own, value, item: NONE, touches, first, last });
+                self.lines.push(AnswerRow { own, value, item: NONE, touches, first, last });
             }
             RemainingConversions::Credits(left) => {
                 let Some(conversion) = left.next() else { return false };
@@ -135,7 +135,8 @@ impl ShownWalk {
                     let end =
                         |end: Option<(Option<ShownRow>, i64)>| end.map(|(row, time)| Touch { row, time, item: None });
                     let (first, last) = (end(credited.first), end(credited.last));
-                    self.lines.push(Line { own, value, item: credited.item, touches: credited.touches, first, last });
+                    let (item, touches) = (credited.item, credited.touches);
+                    self.lines.push(AnswerRow { own, value, item, touches, first, last });
                     self.shares.extend(credited.shares);
                 }
             }
@@ -147,16 +148,15 @@ impl ShownWalk {
     fn flush(&mut self) -> Result<RecordBatch> {
         let (lines, shares) = (std::mem::take(&mut self.lines), std::mem::take(&mut self.shares));
         let own: Vec<Option<ShownRow>> = lines.iter().map(|line| Some(line.own)).collect();
-        let rows_of = |end: End| -> Vec<Option<ShownRow>> {
+        let rows_of = |end: PathEnd| -> Vec<Option<ShownRow>> {
             lines.iter().map(|line| end(line).and_then(|touch| touch.row)).collect()
         };
         let instants = |times: TimestampMicrosecondArray| -> ArrayRef { Arc::new(times.with_timezone("UTC")) };
         let own_times = instants(lines.iter().map(|line| Some(line.own.time)).collect());
-        let end_times =
-            |end: End| -> ArrayRef { instants(lines.iter().map(|line| end(line).map(|touch| touch.time)).collect()) };
+        let end_times = |end: PathEnd| instants(lines.iter().map(|line| end(line).map(|touch| touch.time)).collect());
         let values: ArrayRef = Arc::new(lines.iter().map(|line| Some(line.value)).collect::<Float64Array>());
         let touches: ArrayRef = Arc::new(lines.iter().map(|line| Some(line.touches as i64)).collect::<Int64Array>());
-        let ends: [End; 2] = [Line::first, Line::last];
+        let ends: [PathEnd; 2] = [AnswerRow::first, AnswerRow::last];
         let shown = self.spec.shown();
         let mut of_own = self.look_up(&own, 0..shown.len())?;
         let groups = of_own.split_off(shown.len() - self.spec.journey.selection.by.len());
@@ -343,7 +343,7 @@ impl Visitors for ShownWalk {
     }
 
     fn memory_bytes(&self) -> usize {
-        let lines = self.lines.capacity() * size_of::<Line>() + self.shares.capacity() * size_of::<f64>();
+        let lines = self.lines.capacity() * size_of::<AnswerRow>() + self.shares.capacity() * size_of::<f64>();
         self.walked.memory_bytes() + self.left.memory_bytes() + lines + self.source_bytes
     }
 }
@@ -413,7 +413,7 @@ mod tests {
                 assert!(walk.hand_on().unwrap().is_none());
                 let shown = walk.found(true).unwrap().map_or(0, |shown| shown.num_rows());
                 assert_eq!(shown, usize::from(value != 0.0), "{wanted:?}");
-                // whoever has no such row is passed over
+                // visitors without such a row are passed over
                 let mut converting = vec![];
                 columns.converting(&mut converting);
                 assert_eq!(converting.len(), shown, "{wanted:?}");

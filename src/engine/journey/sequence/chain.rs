@@ -13,7 +13,7 @@ pub(super) struct StepRow {
 #[derive(Debug, Clone, Copy)]
 pub(super) struct ChainRules {
     pub steps: usize,
-    /// The last row lies no later than this after the first; microseconds.
+    /// The last row is no later than this after the first; microseconds.
     pub within_us: Option<i64>,
     /// Each row is the journey's next one.
     pub at_once: bool,

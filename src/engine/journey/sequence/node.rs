@@ -29,7 +29,7 @@ pub enum Sequence {
     Funnel {
         /// How many there are, at most 62.
         steps: usize,
-        /// How long after the first row the last one may lie, microseconds.
+        /// How long after the first row the last one may be, microseconds.
         within_us: Option<i64>,
         /// Each row is the journey's next one.
         at_once: bool,
@@ -70,7 +70,7 @@ impl SequenceSpec {
         JourneySpec { selection: Selection { by, ..Selection::default() }, ..JourneySpec::without_models(container) }
     }
 
-    /// True where visitors are told by their ids.
+    /// True where visitors are identified by their ids.
     pub(in crate::engine::journey) fn tells_visitors(&self) -> bool {
         matches!(self.sequence, Sequence::Members { .. })
     }

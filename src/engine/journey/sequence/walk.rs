@@ -62,7 +62,7 @@ pub(in crate::engine::journey) struct SequenceWalk {
     spec: SequenceSpec,
     /// What is read of stored rows.
     reads: JourneySpec,
-    /// Who belongs to something is told by name.
+    /// Members of something are identified by name.
     visitor: Option<String>,
     rows: Vec<Row>,
     counted: CountedRows,

@@ -110,7 +110,7 @@ impl ExecutionPlan for WindowExec {
             let by = self.window.visitor.iter().chain(&self.window.order).take(most);
             LexOrdering::new(by.map(|expr| PhysicalSortExpr::new(expr.clone(), options)))
         };
-        // rows that lie in the lake's order stand as they should within one place, too; a sort by that order would not keep it
+        // rows that are in the lake's order stand as they should within one place, too; a sort by that order would not keep it
         let lies = |order: LexOrdering| self.input.equivalence_properties().ordering_satisfy(order).unwrap_or(false);
         let as_it_lies = self.window.in_lake_order && order(ORDER.len()).is_some_and(lies) && !sorts(&self.input);
         vec![order(if as_it_lies { ORDER.len() } else { usize::MAX }).map(OrderingRequirements::from)]

@@ -204,7 +204,7 @@ fn same(left: &[ArrayRef], left_row: usize, right: &[ArrayRef], right_row: usize
     Ok(true)
 }
 
-/// Where the windows of a visitor lie: row numbers, those of one window together, and the ends of the windows.
+/// Where the windows of a visitor are: row numbers, those of one window together, and the ends of the windows.
 fn order_of_windows(pieces: &[Piece]) -> (Vec<u32>, Vec<usize>) {
     let count = pieces.iter().map(|(_, range)| range.len()).sum::<usize>();
     let mut numbers: HashMap<&[u8], u32> = HashMap::new();

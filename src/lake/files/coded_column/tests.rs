@@ -233,7 +233,7 @@ fn texts_have_bounds() {
     assert_eq!(bounds(&[Some(1)]), told("", "", 0));
 }
 
-/// Ids of visitors, whose rows lie side by side or do not, as texts or as codes: each row has its id again, and what is said of each page
+/// Ids of visitors, whose rows are side by side or not, as texts or as codes: each row has its id again, and what is said of each page
 /// is what it holds.
 #[test]
 fn ids_have_bounds_by_page() {

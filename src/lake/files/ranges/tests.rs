@@ -16,8 +16,8 @@ use parquet::file::properties::{EnabledStatistics, WriterProperties};
 use super::super::layout::first_key;
 use super::*;
 use crate::columns::{self, HIT_SEQ, HIT_TIME, VISITOR_ID};
+use crate::lake::Snapshot;
 use crate::lake::scan::{LakeTable, read_sorted};
-use crate::lake::{Lake, Snapshot};
 
 const PAGE_ROWS: usize = 10;
 

@@ -82,7 +82,7 @@ fn records_in_one_place_lie_after_hits_by_file_row_and_source() {
     }
 }
 
-/// Keys that are spread, that lie close, at both ends, in few places, sorted and backwards: a plain stable sort has the same order.
+/// Keys that are spread, that are close, at both ends, in few places, sorted and backwards: a plain stable sort has the same order.
 #[test]
 fn positions_are_sorted_by_key_and_time() {
     fn hashed(n: usize) -> i64 {
@@ -190,12 +190,40 @@ fn every_cut_gives_the_same_order() {
             assert_eq!(places(&beside), places(&heap.sorted(bucket)), "bucket {bucket} of pieces of {cut}");
             assert_eq!(ids.is_some(), !beside.is_empty());
             if ids.is_some() {
-                let gathered = heap.gather_beside(ids, &beside, &all).unwrap();
+                let mut gathered = heap.gather_beside(ids, &beside, &all).unwrap();
+                gathered[1] = cast(&gathered[1], &DataType::Utf8).unwrap();
                 assert_eq!(gathered, heap.gather(&beside, &all).unwrap(), "bucket {bucket} of pieces of {cut}");
             }
         }
         let by_bucket: Vec<Position> = (0..layout::BUCKETS).flat_map(|b| heap.sorted(b)).collect();
         let gathered = heap.gather(&by_bucket, &all).unwrap();
         assert_eq!(RecordBatch::try_new(expected.schema(), gathered).unwrap(), expected, "buckets of {cut}");
+    }
+}
+
+/// Ids come as numbers of their texts where each key is of one visitor, and as texts where one is of two, or nobody has one.
+#[test]
+fn ids_are_a_text_for_each_key() {
+    let row = |key: i64, id: Option<&'static str>, time: i64| (key, id, time, 0, None, None);
+    let (a, b) = (Some("a visitor of many letters"), Some("b"));
+    let of_one: [Row; 6] = [row(9, b, 3), row(7, a, 9), row(8, None, 2), row(9, b, 1), row(7, a, 2), row(7, a, 9)];
+    let of_two: [Row; 3] = [row(7, b, 1), row(7, a, 2), row(9, b, 3)];
+    let nobodys: [Row; 2] = [row(7, None, 2), row(8, None, 1)];
+    for (rows, is_coded) in [(of_one.as_slice(), true), (of_two.as_slice(), false), (nobodys.as_slice(), false)] {
+        let mut heap = Heap::new(batch(rows).schema());
+        rows.chunks(2).for_each(|piece| {
+            heap.push(&batch(piece), &mut Dictionaries::default()).unwrap();
+        });
+        let (positions, ids) = heap.sorted_beside_ids(layout::bucket_of(7));
+        let ids = ids.unwrap();
+        assert_eq!(coded_texts(&ids).is_some(), is_coded);
+        if let Some((_, texts)) = coded_texts(&ids) {
+            assert_eq!(texts, &StringArray::from(vec![a, b]));
+        }
+        let mut expected = rows.to_vec();
+        expected.sort_by_key(|row| (row.0, row.1.is_none(), row.1, row.2));
+        let expected: StringArray = expected.iter().map(|row| row.1).collect();
+        assert_eq!(cast(&ids, &DataType::Utf8).unwrap().as_string::<i32>(), &expected);
+        assert_eq!(positions.len(), rows.len());
     }
 }

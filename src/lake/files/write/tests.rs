@@ -159,7 +159,7 @@ async fn texts_may_come_as_dictionary_arrays() {
     }
 }
 
-/// Rows of a writer that takes those of another one lie in files as if it had got them all; tags say how many each load has.
+/// Rows of a writer that takes those of another one are in files as if it had got them all; tags say how many each load has.
 #[tokio::test]
 async fn loads_share_files() {
     let folder = tempfile::tempdir().unwrap();

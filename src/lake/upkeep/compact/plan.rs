@@ -76,7 +76,7 @@ impl Output {
     }
 }
 
-/// The files of which the plan must know how many rows each month has: those that lie over several months and share one.
+/// The files of which the plan must know how many rows each month has: those that are over several months and share one.
 pub fn straddling(files: &[DataFile]) -> Vec<DataFile> {
     let shared = overlapping(files).into_iter().filter(|part| part.len() > 1).flatten();
     shared.filter(|f| single_month(f).is_none()).cloned().collect()

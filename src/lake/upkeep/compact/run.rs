@@ -26,7 +26,7 @@ use crate::lake::write::discard_uncommitted;
 use crate::lake::{Change, DataFile, Lake, NewFile, Registry, Snapshot};
 use crate::{Error, Result};
 
-/// Rows up to which neighbouring months share a file: about 128 MB of usual hits. A visitor whose rows lie in one file is walked over
+/// Rows up to which neighbouring months share a file: about 128 MB of usual hits. A visitor whose rows are in one file is walked over
 /// twice as fast as one whose rows are joined from several; a file of all times that is read for the sake of a month costs no more
 /// than a fraction of a second.
 const SHARED_ROWS: u64 = 8_000_000;
@@ -90,7 +90,7 @@ pub struct Compacted {
 }
 
 /// Compacts the tables that loads fill and what rebuilds make of their rows; `rewriter` writes the files. What is done is
-/// committed now and then, and stays whatever becomes of the rest. `progress` is told a table, the bytes of
+/// committed now and then, and stays whatever becomes of the rest. `progress` gets a table, the bytes of
 /// files that are merged, and of all that are to be. An error of kind conflict when other writers took files of every group of a table away meanwhile;
 /// that table is as before.
 pub fn compact<'a>(
@@ -321,7 +321,7 @@ fn groups_of(snapshot: &Snapshot) -> Vec<Vec<DataFile>> {
     groups.into_values().collect()
 }
 
-/// Counts the rows of files, or sets, that lie over several months.
+/// Counts the rows of files, or sets, that are over several months.
 async fn calendars(
     lake: &Lake,
     snapshot: &Snapshot,

@@ -1,4 +1,4 @@
-//! What is the same in every Postgres: types, functions, operators. Built once in a process, whoever asks.
+//! What is the same in every Postgres: types, functions, operators. Built once in a process, for all connections.
 
 use std::collections::HashMap;
 use std::sync::{Arc, LazyLock};
@@ -213,7 +213,7 @@ fn lists(texts: &StringArray, pg: &Type) -> Result<ArrayRef> {
     Ok(Arc::new(builder.finish()))
 }
 
-/// The type of a list's items, for whoever builds one.
+/// The type of a list's items, to build one.
 pub fn list_of(item: DataType) -> DataType {
     DataType::List(Arc::new(Field::new_list_field(item, true)))
 }

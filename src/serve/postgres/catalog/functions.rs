@@ -25,9 +25,9 @@ use crate::engine::session::{CATALOG, SCHEMA};
 use crate::error::StatementFault;
 use crate::functions::spans;
 use crate::serve::failure::Failure;
+use crate::serve::postgres::actions::is_of_engine;
 use crate::serve::postgres::settings::{UNKNOWN_SETTING, setting_of_engine};
 use crate::serve::postgres::types::pg_type;
-use crate::serve::postgres::words::is_of_engine;
 use crate::time::{Zone, from_local, to_local};
 
 type Body = Arc<dyn Fn(&ScalarFunctionArgs, &[ArrayRef]) -> Result<ArrayRef> + Send + Sync>;
@@ -370,10 +370,11 @@ fn objects(context: &SessionContext, fixed: &'static Fixed, guest: &str, names: 
     add(named("format_type", type_text));
     add(named(NAMESPACE_NAME, |_, oid| match SCHEMAS.iter().find(|(_, number)| *number == oid) {
         Some((name, _)) => name.to_string(),
+        None if oid == 0 => NONE.to_string(),
         None => oid.to_string(),
     }));
     add(named(REGPROC_NAME, |fixed, oid| match oid {
-        0 => "-".to_string(),
+        0 => NONE.to_string(),
         oid => fixed.function(oid).map_or_else(|| oid.to_string(), str::to_string),
     }));
     let shown = names.clone();
@@ -382,7 +383,7 @@ fn objects(context: &SessionContext, fixed: &'static Fixed, guest: &str, names: 
         let oids = cast(oids, &DataType::Int32)?;
         let names = shown.lock().unwrap_or_else(PoisonError::into_inner);
         let name = |oid: i32| match oid {
-            0 => "-".to_string(),
+            0 => NONE.to_string(),
             oid => names.get(&oid).cloned().unwrap_or_else(|| oid.to_string()),
         };
         Ok(Arc::new(oids.as_primitive::<Int32Type>().iter().map(|oid| oid.map(name)).collect::<StringArray>()))
@@ -400,9 +401,8 @@ fn objects(context: &SessionContext, fixed: &'static Fixed, guest: &str, names: 
                 names.iter().map(|(number, name)| (on_the_path(name), *number)).collect();
             let number = |name: Option<&str>| -> Result<Option<i32>> {
                 let Some(name) = name else { return Ok(None) };
-                match name.parse().ok().or_else(|| by_name.get(&on_the_path(name)).copied()) {
-                    // of a statement that reads no table of the catalog nobody knows what there is
-                    None if must_be && !by_name.is_empty() => Err(no_object("regclass", name).into()),
+                match written_number(name).or_else(|| by_name.get(&on_the_path(name)).copied()) {
+                    None if must_be => Err(no_object("regclass", name).into()),
                     found => Ok(found),
                 }
             };
@@ -487,13 +487,21 @@ pub const NAMESPACE_NAME: &str = "regnamespace_name";
 /// The number of an object that is no relation.
 fn number_of_object(fixed: &Fixed, guest: &str, kind: &str, name: &str) -> Option<i32> {
     let plain = name.replace('"', "");
-    name.parse().ok().or_else(|| match kind {
+    written_number(name).or_else(|| match kind {
         "regtype" => fixed.type_of(name),
         "regproc" | "regprocedure" => fixed.function_of(&plain),
         "regnamespace" => SCHEMAS.iter().find(|(schema, _)| *schema == plain).map(|(_, number)| *number),
         "regrole" => (plain == guest).then_some(OWNER),
         _ => None,
     })
+}
+
+/// The name of no object, whose number is 0.
+const NONE: &str = "-";
+
+/// The number that stands where a name could.
+fn written_number(name: &str) -> Option<i32> {
+    if name == NONE { Some(0) } else { name.parse().ok() }
 }
 
 /// What is said of a name that no object has.
@@ -540,7 +548,7 @@ pub fn escaped_by_backslash(pattern: &str, escape: &str) -> String {
 /// What SQL calls a type of `pg_type`.
 pub fn type_text(fixed: &Fixed, oid: i32) -> String {
     match fixed.type_name(oid) {
-        None if oid == 0 => "-".to_string(),
+        None if oid == 0 => NONE.to_string(),
         None => "???".to_string(),
         Some(name) => match name.strip_prefix('_') {
             Some(item) => format!("{}[]", sql_name(item)),
@@ -559,7 +567,7 @@ pub(super) fn texts(array: &ArrayRef) -> Result<StringArray> {
     Ok(cast(array, &DataType::Utf8)?.as_string::<i32>().clone())
 }
 
-/// What is told when it is called otherwise.
+/// The error when it is called otherwise.
 pub(super) fn wants(what: &str) -> DataFusionError {
     DataFusionError::Plan(format!("this function takes {what}"))
 }
@@ -649,7 +657,7 @@ fn zones_of(values: &ArrayRef) -> Result<Vec<Option<Zone>>> {
             // most often all are the same
             (Some(name), Some((same, zone))) if name == same => Some(zone),
             (Some(name), _) => {
-                let zone = Zone::spoken(name).map_err(|why| Error::query(why).of_fault(StatementFault::Argument))?;
+                let zone = Zone::of_text(name).map_err(|why| Error::query(why).of_fault(StatementFault::Argument))?;
                 last = Some((name, zone));
                 Some(zone)
             }

@@ -109,7 +109,7 @@ pub fn catalog_number(expr: &Expr) -> Option<Expr> {
 fn is_computed(expr: &Expr) -> bool {
     match expr {
         Expr::Nested(inner) => is_computed(inner),
-        Expr::BinaryOp { op: BinaryOperator::StringConcat, .. } | Expr::Function(_) => true,
+        Expr::BinaryOp { op: BinaryOperator::StringConcat, .. } | Expr::Function(_) | Expr::Case { .. } => true,
         Expr::Cast { expr, data_type, .. } => is_text(data_type) && text_of(expr).is_none() && !is_parameter(expr),
         _ => false,
     }

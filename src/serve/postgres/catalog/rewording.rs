@@ -6,11 +6,13 @@ use std::sync::LazyLock;
 
 use datafusion::sql::parser::Statement as Parsed;
 use datafusion::sql::sqlparser::ast::{
-    AccessExpr, Array, ArrayElemTypeDef, BinaryOperator, CastKind, DataType, Expr, Fetch, FunctionArg, FunctionArgExpr,
-    FunctionArgumentClause, FunctionArgumentList, FunctionArguments, GroupByExpr, Ident, LimitClause, ObjectName,
-    ObjectNamePart, OrderByKind, Query, Select, SelectItem, SetExpr, Statement as Sql, TableFactor, TimezoneInfo,
-    UnaryOperator, Value, Visitor, VisitorMut,
+    AccessExpr, Array, ArrayElemTypeDef, BinaryOperator, CastKind, DataType, Distinct, DuplicateTreatment, Expr, Fetch,
+    Function, FunctionArg, FunctionArgExpr, FunctionArgumentClause, FunctionArgumentList, FunctionArguments,
+    GroupByExpr, Ident, LimitClause, ObjectName, ObjectNamePart, OrderByKind, Query, Select, SelectItem, SetExpr,
+    Statement as Sql, TableFactor, TimezoneInfo, UnaryOperator, Value, Visitor, VisitorMut, With,
 };
+use datafusion::sql::sqlparser::dialect::PostgreSqlDialect;
+use datafusion::sql::sqlparser::parser::Parser;
 use datafusion_pg_catalog::sql::rules::{
     AliasDuplicatedProjectionRewrite, FixArrayLiteral, PrependUnqualifiedPgTableName, RemoveSubqueryFromProjection,
     ResolveUnqualifiedIdentifier, RewritePgCatalogOperator, RewriteRegCastToSubquery, SqlStatementRewriteRule,
@@ -19,9 +21,10 @@ use datafusion_pg_catalog::sql::rules::{
 use pgwire::api::Type;
 use rejoin_instances::syntax::{change, walk};
 
-use super::functions::{LIKE_PATTERN, escaped_by_backslash};
+use super::functions::{LIKE_PATTERN, REGCLASS_NUMBER, escaped_by_backslash};
 use super::object_casts::{catalog_number, is_text, name_of_object, number_of, text_of, to_regclass};
 use super::of_values::EXPANDED;
+use super::relations::last;
 use super::rows_in_result::rows_in_result;
 use super::{layouts, relations, shown_names};
 use crate::Result;
@@ -31,6 +34,8 @@ use crate::engine::written_calls::call;
 use crate::serve::any;
 use crate::serve::postgres::types::array_type;
 
+/// What `ARRAY` is called between its rewordings where it is looked through.
+const ROWS: &str = "array_of_rows";
 /// Signs of a question to the catalog.
 const SIGNS: &[&str] = &["pg_", "information_schema", "::reg", "as reg", "to_reg"];
 
@@ -50,7 +55,7 @@ static RULES: LazyLock<Vec<Box<dyn SqlStatementRewriteRule>>> = LazyLock::new(||
 });
 
 /// The types that casts give the parameters of a statement, by their numbers, where the engine has no such type: `$1::uuid`,
-/// `$2::oid[]`. Clients encode a value by what they are told of its type.
+/// `$2::oid[]`. Clients encode a value by the type that they get.
 pub fn parameter_types(sql: &str) -> BTreeMap<usize, Type> {
     let mut casts = ParameterCasts::default();
     // what cannot be read has been refused before, or has no casts
@@ -112,16 +117,46 @@ fn reworded(mut sql: Sql, asks_catalog: bool) -> Sql {
     if asks_catalog {
         shown_names::show(&mut sql);
     }
+    let mut rewording = Rewording { asks_catalog, computes_relations: false };
     // it never breaks off
-    let _ = change(&mut sql, &mut Rewording { asks_catalog });
+    let _ = change(&mut sql, &mut rewording);
     if asks_catalog {
         sql = RULES.iter().fold(sql, |sql, rule| rule.rewrite(sql));
+    }
+    if rewording.computes_relations
+        && let Sql::Query(query) = &mut sql
+    {
+        read_catalog(query);
     }
     sql
 }
 
+/// A table that says what relations there are to whoever plans a statement that reads it. It has no rows to be made.
+static CATALOG_READ: LazyLock<Option<With>> = LazyLock::new(|| {
+    let sql = "WITH \"\u{1f}relations\" AS (SELECT 1 FROM pg_catalog.pg_index) SELECT 1";
+    match Parser::parse_sql(&PostgreSqlDialect {}, sql).ok()?.pop()? {
+        Sql::Query(query) => query.with,
+        _ => None,
+    }
+});
+
+/// Lets the catalog be read when a query is planned, whose functions then know the names of relations. Nothing of it is computed.
+fn read_catalog(query: &mut Query) {
+    let Some(read) = CATALOG_READ.clone() else { return };
+    match &mut query.with {
+        Some(with) => {
+            let missing = read.cte_tables.into_iter().filter(|table| !with.cte_tables.contains(table));
+            let missing: Vec<_> = missing.collect();
+            with.cte_tables.extend(missing);
+        }
+        none => *none = Some(read),
+    }
+}
+
 struct Rewording {
     asks_catalog: bool,
+    /// A relation is looked for by a name that is computed.
+    computes_relations: bool,
 }
 
 impl VisitorMut for Rewording {
@@ -196,7 +231,7 @@ impl VisitorMut for Rewording {
         // an array of a query without rows
         if self.asks_catalog
             && let Expr::Function(function) = &*expr
-            && function.name.to_string().eq_ignore_ascii_case("array")
+            && ["array", ROWS].contains(&last(&function.name).as_str())
             && matches!(&function.args, FunctionArguments::Subquery(query) if relations::is_vacant(query))
         {
             let text = ArrayElemTypeDef::SquareBracket(Box::new(DataType::Text), None);
@@ -217,8 +252,16 @@ impl VisitorMut for Rewording {
                 (false, None) => drop(aggregated(query, "max")),
             }
         }
+        // an array of no rows is one without items
+        let is_array = !self.asks_catalog && is_array_of_query(expr);
         if let Some(other) = other_words(expr) {
-            *expr = other;
+            *expr = match is_array {
+                true => call("array_concat", vec![other, call("make_array", vec![])]),
+                false => other,
+            };
+        }
+        if let Expr::Function(function) = &*expr {
+            self.computes_relations |= matches!(last(&function.name).as_str(), REGCLASS_NUMBER | "to_regclass");
         }
         ControlFlow::Continue(())
     }
@@ -232,13 +275,25 @@ fn among_rows(value: &Expr, rows: &Expr, negated: bool) -> Option<Expr> {
         }
         rows if is_array_of_query(rows) => {
             let of_rows = Expr::Value(Value::Boolean(true).with_empty_span());
-            let equal = call(any::NAME, vec![value.clone(), rows.clone(), of_rows]);
+            let equal = call(any::NAME, vec![value.clone(), looked_through(rows), of_rows]);
             Some(match negated {
                 true => Expr::UnaryOp { op: UnaryOperator::Not, expr: Box::new(equal) },
                 false => equal,
             })
         }
         _ => None,
+    }
+}
+
+/// `ARRAY(query)` that is looked through: without rows it is NULL, which says so.
+fn looked_through(rows: &Expr) -> Expr {
+    match rows {
+        Expr::Nested(inner) => looked_through(inner),
+        Expr::Function(function) => {
+            let name = ObjectName::from(vec![Ident::new(ROWS)]);
+            Expr::Function(Function { name, ..function.clone() })
+        }
+        other => other.clone(),
     }
 }
 
@@ -296,8 +351,8 @@ fn other_words(expr: &mut Expr) -> Option<Expr> {
                     FunctionArguments::None,
                 ) => Some(call(&name, vec![])),
                 // an array of a query
-                ("array", FunctionArguments::Subquery(query)) => {
-                    aggregated(query, "array_agg").then(|| Expr::Subquery(query.clone()))
+                ("array" | ROWS, FunctionArguments::Subquery(query)) => {
+                    (aggregated(query, "array_agg") || collected(query)).then(|| Expr::Subquery(query.clone()))
                 }
                 ("generate_subscripts", FunctionArguments::List(list)) => match list.args.first() {
                     Some(FunctionArg::Unnamed(FunctionArgExpr::Expr(array))) => {
@@ -511,6 +566,30 @@ fn strptime(pattern: &str) -> Option<String> {
     Some(out)
 }
 
+/// The array of the rows of a query that has groups or a LIMIT, or is a union.
+static COLLECTED: LazyLock<Option<Query>> = LazyLock::new(|| {
+    let sql = "SELECT array_agg(collected.item) FROM (SELECT 1) AS collected (item)";
+    match Parser::parse_sql(&PostgreSqlDialect {}, sql).ok()?.pop()? {
+        Sql::Query(query) => Some(*query),
+        _ => None,
+    }
+});
+
+/// Makes one array of the rows of such a query; false where they are in an order that would be lost.
+fn collected(query: &mut Query) -> bool {
+    if query.order_by.is_some() && query.limit_clause.is_none() {
+        return false;
+    }
+    let Some(mut array) = COLLECTED.clone() else { return false };
+    let SetExpr::Select(select) = array.body.as_mut() else { return false };
+    let Some(TableFactor::Derived { subquery, .. }) = select.from.first_mut().map(|from| &mut from.relation) else {
+        return false;
+    };
+    std::mem::swap(subquery.as_mut(), query);
+    *query = array;
+    true
+}
+
 /// Makes one value of a query's only column by an aggregate; false where it is none of its rows' own.
 fn aggregated(query: &mut Query, aggregate: &str) -> bool {
     let SetExpr::Select(select) = query.body.as_mut() else { return false };
@@ -541,6 +620,12 @@ fn aggregated(query: &mut Query, aggregate: &str) -> bool {
         return aggregate != "array_agg";
     }
     let mut of_rows = call(aggregate, vec![item.clone()]);
+    if let Expr::Function(function) = &mut of_rows
+        && let FunctionArguments::List(list) = &mut function.args
+        && matches!(select.distinct, Some(Distinct::Distinct))
+    {
+        list.duplicate_treatment = Some(DuplicateTreatment::Distinct);
+    }
     if let (Expr::Function(function), Some(order)) = (&mut of_rows, query.order_by.take())
         && let (FunctionArguments::List(list), OrderByKind::Expressions(by), "array_agg" | "first_value") =
             (&mut function.args, order.kind, aggregate)

@@ -16,7 +16,7 @@ use crate::clock;
 use crate::engine::catalog::LakeSchema;
 use crate::engine::column_names::SQL_NAMES;
 use crate::engine::session::CATALOG;
-use crate::serve::postgres::cursors::{Cursors, Declared, Open};
+use crate::serve::postgres::cursors::{Cursors, Declared, OpenCursor};
 use crate::serve::postgres::settings::SharedSettings;
 use crate::serve::postgres::types::{is_vector, length_of, pg_type_of};
 use crate::time::{is_summer_time, offset};
@@ -245,7 +245,7 @@ impl Sources {
                 chrono_tz::TZ_VARIANTS.iter().filter_map(row).collect()
             }
             "pg_cursors" => {
-                let row = |open: Open| {
+                let row = |open: OpenCursor| {
                     let Declared { hold, binary } = open.declared;
                     row![open.name, open.statement, hold, binary, false, Cell::Int(open.since)]
                 };

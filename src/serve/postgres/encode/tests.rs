@@ -105,7 +105,7 @@ fn rows_that_are_cut_from_one_buffer() {
         out
     };
     // each gone before the next one comes, and all of them kept
-    let rows = || Rows::new(&batch, &Format::UnifiedText, Zone::UTC).unwrap();
+    let rows = || EncodedRows::new(&batch, &Format::UnifiedText, Zone::UTC).unwrap();
     for (n, row) in (0..).zip(rows()) {
         assert_eq!((row.field_count, row.data), (2, expected(n)));
     }
@@ -135,7 +135,7 @@ fn rows_of_copy() {
         assert_eq!(String::from_utf8(copied(sql)).unwrap(), expected, "{sql}");
     }
     let mut expected = BytesMut::new();
-    for row in Rows::new(&batch, &Format::UnifiedBinary, Zone::UTC).unwrap() {
+    for row in EncodedRows::new(&batch, &Format::UnifiedBinary, Zone::UTC).unwrap() {
         expected.put_i16(row.field_count);
         expected.put_slice(&row.data);
     }
@@ -171,7 +171,7 @@ fn lists_of_a_catalog_as_its_clients_read_them() {
         let field = list_field("l", &list);
         assert_eq!((pg_type_of(&field), field.data_type()), (list.clone(), array.data_type()));
         let batch = RecordBatch::try_new(Arc::new(Schema::new(vec![field])), vec![array.clone()]).unwrap();
-        let (column, _) = Rows::new(&batch, &Format::UnifiedText, Zone::UTC).unwrap().columns.remove(0);
+        let (column, _) = EncodedRows::new(&batch, &Format::UnifiedText, Zone::UTC).unwrap().columns.remove(0);
         let mut out = BytesMut::new();
         if binary {
             column.binary(row, &mut out)

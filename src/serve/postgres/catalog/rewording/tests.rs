@@ -76,7 +76,7 @@ fn other_words_for_the_same() {
         ("SELECT a FROM t WHERE a LIKE b ESCAPE '!'", "SELECT a FROM t WHERE a LIKE like_pattern(b, '!')"),
         (
             "SELECT ARRAY(SELECT b FROM u ORDER BY 1) AS b FROM t",
-            "SELECT (SELECT array_agg(b ORDER BY b) FROM u) AS b FROM t",
+            "SELECT array_concat((SELECT array_agg(b ORDER BY b) FROM u), make_array()) AS b FROM t",
         ),
         ("SELECT a FROM pg_stat_activity", "SELECT a FROM pg_catalog.pg_stat_activity"),
         ("SELECT generate_series(1, 3) AS n", "SELECT unnest(generate_series(1, 3)) AS n"),
@@ -94,7 +94,7 @@ fn other_words_for_the_same() {
         // who takes the list has it
         (
             "SELECT unnest(generate_series(1, 3)) AS a, cardinality(generate_series(1, 3)) AS b",
-            "SELECT unnest(generate_series(1, 3)) AS a, cardinality(generate_series(1, 3)) AS b",
+            "SELECT unnest(generate_series(1, 3)) AS a, CAST(cardinality(generate_series(1, 3)) AS BIGINT) AS b",
         ),
         (
             "SELECT (SELECT CASE WHEN t.a = 1 THEN -7 END FROM pg_type WHERE oid = t.b) AS x FROM t",
@@ -104,11 +104,22 @@ fn other_words_for_the_same() {
             "SELECT a IN (SELECT b FROM u) AS x, a <> ALL (SELECT b FROM u) AS y FROM t WHERE a IN (SELECT b FROM u)",
             "SELECT any_equal(a, (SELECT array_agg(b) FROM u), true) AS x, NOT any_equal(a, (SELECT array_agg(b) FROM u), true) AS y FROM t WHERE a IN (SELECT b FROM u)",
         ),
-        ("SELECT ARRAY(SELECT generate_series(1, 3)) AS a", "SELECT (SELECT generate_series(1, 3)) AS a"),
+        (
+            "SELECT ARRAY(SELECT generate_series(1, 3)) AS a",
+            "SELECT array_concat((SELECT generate_series(1, 3)), make_array()) AS a",
+        ),
+        (
+            "SELECT ARRAY(SELECT DISTINCT b FROM u) AS b",
+            "SELECT array_concat((SELECT array_agg(DISTINCT b) FROM u), make_array()) AS b",
+        ),
+        (
+            "SELECT ARRAY(SELECT b FROM u ORDER BY c LIMIT 2) AS b",
+            "SELECT array_concat((SELECT array_agg(collected.item) FROM (SELECT b FROM u ORDER BY c LIMIT 2) AS collected (item)), make_array()) AS b",
+        ),
         ("SELECT date(a) AS a FROM t", "SELECT CAST(a AS DATE) AS a FROM t"),
         (
             "SELECT CAST(CAST(format('%I', b) AS REGCLASS) AS OID) AS b, ('a.' || b)::regclass::text AS c FROM t",
-            "SELECT CAST(regclass_number(format('%I', b)) AS INTEGER) AS b, regclass_name(regclass_number(('a.' || b))) AS c FROM t",
+            "WITH \"\u{1f}relations\" AS (SELECT 1 FROM pg_catalog.pg_index) SELECT CAST(regclass_number(format('%I', b)) AS INTEGER) AS b, regclass_name(regclass_number(('a.' || b))) AS c FROM t",
         ),
         (
             "SELECT a FROM t WHERE b = 'int4'::regtype AND c = 'public'::regnamespace AND d = to_regproc('upper')",

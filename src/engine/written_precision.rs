@@ -1,8 +1,7 @@
-//! Times and intervals of so many places, as PostgreSQL has them: `timestamp(1)`, `time(3)`, `interval second(2)`, `current_timestamp(0)`.
-//! They are rounded; DataFusion knows few of these types, as times that count other units.
+//! Times and intervals of a precision, as PostgreSQL has them: `timestamp(1)`, `time(3)`, `interval second(2)`, `current_timestamp(0)`.
+//! Their values are rounded; DataFusion knows few of these types, as times that count other units.
 //!
-//! A cast keeps its place, by which the column is named; in it the time has been rounded. What is left to a type is that of all times
-//! and intervals.
+//! The cast stays, for the column is named by it, and its argument becomes the rounded time. The type itself loses its precision.
 
 use std::ops::ControlFlow;
 
@@ -15,23 +14,23 @@ use rejoin_instances::syntax::{PartMut, change};
 use super::written_calls::call;
 use crate::functions::{DOWN_TO, ROUNDED_TO};
 
-/// Places that a time has of itself.
-const PLACES: u64 = 6;
+/// The precision of a type that names none: decimal places of the seconds.
+const DEFAULT_PRECISION: u64 = 6;
 
-/// Rounds what is cast to such types in a statement, or in a part of one.
+/// Rounds what is cast to such types, in a statement or a part of one.
 pub(super) fn rewrite(part: &mut impl PartMut) {
-    // it never breaks off
-    let _ = change(part, &mut WrittenPlacesRewriter);
+    // the visitor never breaks
+    let _ = change(part, &mut PrecisionRewriter);
 }
 
-struct WrittenPlacesRewriter;
+struct PrecisionRewriter;
 
-impl VisitorMut for WrittenPlacesRewriter {
+impl VisitorMut for PrecisionRewriter {
     type Break = ();
 
     fn post_visit_expr(&mut self, expr: &mut Expr) -> ControlFlow<()> {
         if let Expr::Function(function) = expr
-            && let Some(now) = now_with_places(function)
+            && let Some(now) = now_with_precision(function)
         {
             *expr = now;
         }
@@ -42,18 +41,18 @@ impl VisitorMut for WrittenPlacesRewriter {
         }
         match expr {
             Expr::Cast { kind, expr: inner, data_type, .. } => {
-                let kept = Kept::taken_from(data_type);
-                if kept != Kept::default() {
+                let precision = Precision::taken_from(data_type);
+                if precision != Precision::default() {
                     let whole = inner.as_ref().clone();
                     let whole = cast(kind.clone(), whole, data_type.clone());
-                    **inner = kept.of(whole);
+                    **inner = precision.cut(whole);
                 }
             }
             Expr::TypedString(typed) => {
-                let kept = Kept::taken_from(&mut typed.data_type);
+                let precision = Precision::taken_from(&mut typed.data_type);
                 let data_type = typed.data_type.clone();
-                if kept != Kept::default() {
-                    *expr = cast(CastKind::Cast, kept.of(expr.clone()), data_type);
+                if precision != Precision::default() {
+                    *expr = cast(CastKind::Cast, precision.cut(expr.clone()), data_type);
                 }
             }
             _ => {}
@@ -62,17 +61,17 @@ impl VisitorMut for WrittenPlacesRewriter {
     }
 }
 
-/// What a type keeps of a time or an interval.
+/// The precision of a type: what its values keep of a time or an interval.
 #[derive(Default, PartialEq)]
-struct Kept {
+struct Precision {
     /// Places of its seconds.
     places: Option<u64>,
     /// Its last part.
     unit: Option<&'static str>,
 }
 
-impl Kept {
-    /// Takes it from a type, of which all times, or all intervals, are left.
+impl Precision {
+    /// Takes it out of a type, which then has the default one.
     fn taken_from(data_type: &mut DataType) -> Self {
         match data_type {
             // what counts nanoseconds is not PostgreSQL's
@@ -80,20 +79,22 @@ impl Kept {
                 if *zone == TimezoneInfo::WithTimeZone {
                     *zone = TimezoneInfo::Tz;
                 }
-                let kept = std::mem::replace(places, PLACES);
-                Self { places: (kept < PLACES).then_some(kept), unit: None }
+                let kept = std::mem::replace(places, DEFAULT_PRECISION);
+                Self { places: (kept < DEFAULT_PRECISION).then_some(kept), unit: None }
             }
-            DataType::Time(places, _) => Self { places: places.take().filter(|kept| *kept < PLACES), unit: None },
+            DataType::Time(places, _) => {
+                Self { places: places.take().filter(|kept| *kept < DEFAULT_PRECISION), unit: None }
+            }
             DataType::Interval { fields, precision } => {
                 let unit = fields.take().and_then(|fields| unit_name(&ends(&fields).1));
-                Self { places: precision.take().filter(|kept| *kept < PLACES), unit }
+                Self { places: precision.take().filter(|kept| *kept < DEFAULT_PRECISION), unit }
             }
             _ => Self::default(),
         }
     }
 
-    /// What is left of a time or an interval.
-    fn of(&self, whole: Expr) -> Expr {
+    /// A time or an interval, cut to this precision.
+    fn cut(&self, whole: Expr) -> Expr {
         let mut left = whole;
         if let Some(unit) = self.unit {
             left = call(DOWN_TO, vec![left, value(Value::SingleQuotedString(unit.to_string()))]);
@@ -153,8 +154,8 @@ fn unit_name(field: &DateTimeField) -> Option<&'static str> {
     }
 }
 
-/// `current_timestamp(0)`, `localtime(2)`: the time of now, cast to its type of so many places.
-fn now_with_places(function: &Function) -> Option<Expr> {
+/// `current_timestamp(0)`, `localtime(2)`: the current time, cast to its type of that precision.
+fn now_with_precision(function: &Function) -> Option<Expr> {
     let name = function.name.0.last()?.as_ident()?.value.to_lowercase();
     let FunctionArguments::List(list) = &function.args else { return None };
     let [FunctionArg::Unnamed(FunctionArgExpr::Expr(Expr::Value(places)))] = list.args.as_slice() else { return None };
@@ -187,10 +188,10 @@ mod tests {
     use super::super::dialect::EngineDialect;
     use super::*;
 
-    fn settled(sql: &str) -> String {
+    fn rewritten(sql: &str) -> String {
         let mut parsed = Parser::parse_sql(&EngineDialect { in_mapping: false }, sql).unwrap().remove(0);
         rewrite(&mut parsed);
-        // what is settled stays as it is
+        // a second time changes nothing
         let once = parsed.to_string();
         rewrite(&mut parsed);
         assert_eq!(parsed.to_string(), once);
@@ -220,7 +221,7 @@ mod tests {
                 "SELECT CAST(rounded_to(CAST(current_timestamp AS TIMESTAMPTZ(6)), 0) AS TIMESTAMPTZ(6))",
             ),
         ] {
-            assert_eq!(settled(sql), expected);
+            assert_eq!(rewritten(sql), expected);
         }
     }
 }

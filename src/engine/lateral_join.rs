@@ -1,9 +1,8 @@
 //! The first rows of a query for each row before it, where more than equality ties them: `FROM t, LATERAL (SELECT u.b FROM u WHERE u.a > t.a
 //! ORDER BY abs(u.b - t.b) LIMIT 3) s`.
 //!
-//! The rows before are numbered, and joined with those of the query by its conditions. Then all that both have is at hand for the
-//! order and for what is shown: the pairs of each number are numbered in that order, and the first are kept. A row that stays without
-//! one has NULLs.
+//! The rows before are numbered, and joined with those of the query by its conditions. Then the order and the columns that are shown can
+//! use both: the pairs of each row are numbered in that order, and the first are kept. A row of a LEFT JOIN without a pair has NULLs.
 
 use std::sync::Arc;
 
@@ -18,30 +17,30 @@ use datafusion::logical_expr::{
 };
 use rejoin_instances::trees::change_parts;
 
-use super::lateral_first::{First, columns_of, looks_around, up_to_current_row};
+use super::lateral_first::{LimitedQuery, columns_of, looks_around, up_to_current_row};
 
 /// A join with the first rows of a query for each row; None for a query that makes more of its rows than columns.
-pub(super) fn first_beside(join: &Join, first: &First) -> Result<Option<LogicalPlan>> {
-    let mut beside = Beside { left: &join.left, names: 0, conditions: vec![] };
-    let Some((rows, own)) = beside.carried(first.input)? else { return Ok(None) };
+pub(super) fn first_of_joined(join: &Join, first: &LimitedQuery) -> Result<Option<LogicalPlan>> {
+    let mut joined = JoinedRows { left: &join.left, names: 0, conditions: vec![] };
+    let Some((rows, own)) = joined.carried(first.input)? else { return Ok(None) };
     let mut order = vec![];
     for key in &first.order {
-        let Some(expr) = beside.moved(&key.expr, first.input.schema(), &own)? else { return Ok(None) };
+        let Some(expr) = joined.moved(&key.expr, first.input.schema(), &own)? else { return Ok(None) };
         order.push(SortKey { expr, ..key.clone() });
     }
     let mut shown = vec![];
     for expr in &first.shown {
-        let Some(expr) = beside.moved(expr, first.input.schema(), &own)? else { return Ok(None) };
+        let Some(expr) = joined.moved(expr, first.input.schema(), &own)? else { return Ok(None) };
         shown.push(expr);
     }
-    // each row before with a number, and a sign of what comes beside it
-    let (plan, row) = beside.numbered(join.left.as_ref().clone(), vec![], vec![])?;
-    let sign = beside.name();
+    // each row before with a number, and a mark of the rows that are joined
+    let (plan, row) = joined.numbered(join.left.as_ref().clone(), vec![], vec![])?;
+    let sign = joined.name();
     let rows_columns = columns_of(rows.schema()).chain([lit(true).alias(sign.name.clone())]).collect();
     let rows = LogicalPlan::Projection(Projection::try_new(rows_columns, Arc::new(rows))?);
-    let conditions = std::mem::take(&mut beside.conditions);
+    let conditions = std::mem::take(&mut joined.conditions);
     let plan = LogicalPlanBuilder::from(plan).join_on(rows, join.join_type, conditions)?.build()?;
-    let (mut plan, number) = beside.numbered(plan, vec![row.clone()], order)?;
+    let (mut plan, number) = joined.numbered(plan, vec![row.clone()], order)?;
     let after = (first.skip > 0).then(|| number.clone().gt(lit(first.skip as u64)));
     let until = first.fetch.map(|fetch| number.clone().lt_eq(lit(first.skip.saturating_add(fetch) as u64)));
     let is_first = after.into_iter().chain(until).reduce(Expr::and).unwrap_or(lit(true));
@@ -70,7 +69,8 @@ pub(super) fn first_beside(join: &Join, first: &First) -> Result<Option<LogicalP
     Ok(Some(LogicalPlan::Projection(Projection::try_new(columns, Arc::new(plan))?)))
 }
 
-struct Beside<'p> {
+/// The query of a LATERAL join, without what refers to the row before it.
+struct JoinedRows<'p> {
     /// The relation of the row before.
     left: &'p LogicalPlan,
     /// Names so far.
@@ -82,7 +82,7 @@ struct Beside<'p> {
 /// Rows of a query that look at no row before them, and what the columns of a node above are over these and that row.
 type Carried = Option<(LogicalPlan, Vec<Expr>)>;
 
-impl Beside<'_> {
+impl JoinedRows<'_> {
     fn carried(&mut self, node: &LogicalPlan) -> Result<Carried> {
         match node {
             LogicalPlan::SubqueryAlias(alias) => self.carried(&alias.input),
@@ -161,6 +161,6 @@ impl Beside<'_> {
     /// A name that nobody can write.
     fn name(&mut self) -> Column {
         self.names += 1;
-        Column::new_unqualified(format!("\u{1f}beside{}", self.names))
+        Column::new_unqualified(format!("\u{1f}joined{}", self.names))
     }
 }

@@ -1,8 +1,8 @@
 //! Expressions of one SELECT that differ only in a cast: `SELECT max(x), max(x::int)`, `GROUP BY hit_time, hit_time::date`. DataFusion
 //! gives both the same name, and refuses them.
 //!
-//! So all casts of such a SELECT stand in [`AS_CAST`], whose name tells the type. They do in all its parts alike, since what is shown is
-//! compared with what is grouped by.
+//! So all casts of such a SELECT become arguments of the function [`AS_CAST`], whose name includes the type. This is done in all parts of
+//! the SELECT alike, for what is shown is compared with what is grouped by.
 
 use std::collections::BTreeMap;
 use std::ops::ControlFlow;
@@ -18,28 +18,28 @@ use super::ungrouped::{has_aggregates, meant, parts, shown};
 use super::written_calls::call;
 use crate::functions::AS_CAST;
 
-/// Tells apart the expressions of a statement, or of a part of one.
+/// Gives casts a name where expressions of a statement, or of a part of one, differ only in casts.
 pub(super) fn rewrite(part: &mut impl PartMut) {
-    // it never breaks off
-    let _ = change(part, &mut CastsApart);
+    // the visitor never breaks
+    let _ = change(part, &mut CastNames);
 }
 
-struct CastsApart;
+struct CastNames;
 
-impl VisitorMut for CastsApart {
+impl VisitorMut for CastNames {
     type Break = ();
 
     fn post_visit_query(&mut self, query: &mut Query) -> ControlFlow<()> {
         let Query { body, order_by, .. } = query;
         if let SetExpr::Select(select) = body.as_mut() {
-            settle(select, sort_keys(order_by));
+            wrap_casts(select, sort_keys(order_by));
             return ControlFlow::Continue(());
         }
-        // what sorts the rows of several branches is of none of them
+        // ORDER BY of a set operation belongs to no branch
         let mut branches = vec![body.as_mut()];
         while let Some(branch) = branches.pop() {
             match branch {
-                SetExpr::Select(select) => settle(select, &mut []),
+                SetExpr::Select(select) => wrap_casts(select, &mut []),
                 SetExpr::SetOperation { left, right, .. } => branches.extend([left.as_mut(), right.as_mut()]),
                 _ => {}
             }
@@ -48,26 +48,26 @@ impl VisitorMut for CastsApart {
     }
 }
 
-fn settle(select: &mut Select, keys: &mut [OrderByExpr]) {
-    if !has_alike(select, keys) {
+fn wrap_casts(select: &mut Select, keys: &mut [OrderByExpr]) {
+    if !has_equal_names(select, keys) {
         return;
     }
-    change_outside_queries(&mut select.projection, &mut tell);
-    change_outside_queries(&mut select.distinct, &mut tell);
-    change_outside_queries(&mut select.group_by, &mut tell);
-    change_outside_queries(&mut select.having, &mut tell);
-    change_outside_queries(&mut select.qualify, &mut tell);
+    change_outside_queries(&mut select.projection, &mut wrap_cast);
+    change_outside_queries(&mut select.distinct, &mut wrap_cast);
+    change_outside_queries(&mut select.group_by, &mut wrap_cast);
+    change_outside_queries(&mut select.having, &mut wrap_cast);
+    change_outside_queries(&mut select.qualify, &mut wrap_cast);
     for NamedWindowDefinition(_, window) in &mut select.named_window {
         if let NamedWindowExpr::WindowSpec(spec) = window {
-            change_outside_queries(&mut spec.partition_by, &mut tell);
-            spec.order_by.iter_mut().for_each(|key| change_outside_queries(&mut key.expr, &mut tell));
+            change_outside_queries(&mut spec.partition_by, &mut wrap_cast);
+            spec.order_by.iter_mut().for_each(|key| change_outside_queries(&mut key.expr, &mut wrap_cast));
         }
     }
-    keys.iter_mut().for_each(|key| change_outside_queries(&mut key.expr, &mut tell));
+    keys.iter_mut().for_each(|key| change_outside_queries(&mut key.expr, &mut wrap_cast));
 }
 
 /// True where two groups or calls differ only in a cast.
-fn has_alike(select: &Select, keys: &[OrderByExpr]) -> bool {
+fn has_equal_names(select: &Select, keys: &[OrderByExpr]) -> bool {
     let picked_by: &[Expr] = match &select.distinct {
         Some(Distinct::On(exprs)) => exprs,
         _ => &[],
@@ -79,7 +79,7 @@ fn has_alike(select: &Select, keys: &[OrderByExpr]) -> bool {
         }
         GroupByExpr::All(_) => items.clone().filter(|expr| !has_aggregates(expr)).collect(),
     };
-    let mut named = Named { windows: &select.named_window, seen: BTreeMap::new() };
+    let mut named = NamesSeen { windows: &select.named_window, seen: BTreeMap::new() };
     if groups.iter().any(|group| named.is_taken(group)) {
         return true;
     }
@@ -94,14 +94,14 @@ fn has_alike(select: &Select, keys: &[OrderByExpr]) -> bool {
     })
 }
 
-/// Expressions by their names.
-struct Named<'s> {
+/// The names that DataFusion gives to the expressions of a SELECT.
+struct NamesSeen<'s> {
     windows: &'s [NamedWindowDefinition],
-    /// What has a name, as it is written.
+    /// Each name, with the expression that has it.
     seen: BTreeMap<String, String>,
 }
 
-impl Named<'_> {
+impl NamesSeen<'_> {
     /// True where another expression has the same name.
     fn is_taken(&mut self, expr: &Expr) -> bool {
         let mut whole = expr.clone();
@@ -142,11 +142,11 @@ fn text(mut expr: Expr, as_named: bool) -> String {
     expr.to_string().to_lowercase()
 }
 
-/// Puts a cast into [`AS_CAST`]; of casts of a cast the outermost alone.
-fn tell(expr: &mut Expr) {
+/// Makes a cast the argument of [`AS_CAST`]; of casts of a cast only the outermost.
+fn wrap_cast(expr: &mut Expr) {
     match expr {
         Expr::Cast { expr: inner, .. } => {
-            if let Some(cast) = told(inner).cloned() {
+            if let Some(cast) = wrapped_cast(inner).cloned() {
                 **inner = cast;
             }
             *expr = call(AS_CAST, vec![expr.clone()]);
@@ -159,14 +159,14 @@ fn tell(expr: &mut Expr) {
             {
                 for bound in [Some(&mut frame.start_bound), frame.end_bound.as_mut()].into_iter().flatten() {
                     if let WindowFrameBound::Preceding(Some(by)) | WindowFrameBound::Following(Some(by)) = bound
-                        && let Some(cast) = told(by).cloned()
+                        && let Some(cast) = wrapped_cast(by).cloned()
                     {
                         **by = cast;
                     }
                 }
             }
-            // what has been told already
-            if let Some(cast) = told(expr).and_then(told).cloned() {
+            // a cast that was wrapped before
+            if let Some(cast) = wrapped_cast(expr).and_then(wrapped_cast).cloned() {
                 *expr = call(AS_CAST, vec![cast]);
             }
         }
@@ -174,10 +174,10 @@ fn tell(expr: &mut Expr) {
     }
 }
 
-/// The cast that stands in [`AS_CAST`].
-fn told(expr: &Expr) -> Option<&Expr> {
+/// The cast that is the argument of [`AS_CAST`].
+fn wrapped_cast(expr: &Expr) -> Option<&Expr> {
     match expr {
-        Expr::Nested(inner) => told(inner),
+        Expr::Nested(inner) => wrapped_cast(inner),
         Expr::Function(function) if function.name.0.last()?.as_ident()?.value == AS_CAST => match &function.args {
             FunctionArguments::List(list) => match list.args.first()? {
                 FunctionArg::Unnamed(FunctionArgExpr::Expr(cast)) => Some(cast),
@@ -198,10 +198,10 @@ mod tests {
     use super::super::dialect::EngineDialect;
     use super::*;
 
-    fn settled(sql: &str) -> String {
+    fn rewritten(sql: &str) -> String {
         let mut parsed = Parser::parse_sql(&EngineDialect { in_mapping: false }, sql).unwrap().remove(0);
         rewrite(&mut parsed);
-        // what is settled stays as it is
+        // a second time changes nothing
         let once = parsed.to_string();
         rewrite(&mut parsed);
         assert_eq!(parsed.to_string(), once);
@@ -209,7 +209,7 @@ mod tests {
     }
 
     #[test]
-    fn casts_that_alone_differ_are_told_apart() {
+    fn casts_that_differ_alone_get_names() {
         for (sql, expected) in [
             ("SELECT max(x), max(t.x::INT) FROM t", "SELECT max(x), max(as_cast(t.x::INT)) FROM t"),
             (
@@ -233,7 +233,7 @@ mod tests {
                 "SELECT 1 UNION ALL SELECT max(x) - max(as_cast(CAST(x AS INT))) FROM t ORDER BY 1",
             ),
         ] {
-            assert_eq!(settled(sql), expected);
+            assert_eq!(rewritten(sql), expected);
         }
     }
 
@@ -246,7 +246,7 @@ mod tests {
             "SELECT max(x::INT), (SELECT max(x) FROM t) FROM t",
             "SELECT max(x) FROM t WHERE x::INT > 1",
         ] {
-            assert_eq!(settled(sql), sql);
+            assert_eq!(rewritten(sql), sql);
         }
     }
 }

@@ -1,4 +1,4 @@
-//! `||` of texts and of lists, whose values are bounded.
+//! `||` of texts and of lists, and lists in brackets, whose values are bounded.
 
 use arrow::datatypes::DataType;
 use datafusion::common::DFSchema;
@@ -7,10 +7,10 @@ use datafusion::error::Result;
 use datafusion::logical_expr::expr::BinaryExpr;
 use datafusion::logical_expr::{Expr, ExprSchemable, Operator};
 
-use crate::functions::{bounded_array_concat, first_text, joined_text};
+use crate::functions::{bounded_list_function, first_text, joined_text};
 
-/// An operation over columns, whose sides are of the types that it takes. DataFusion plans `||` of lists as `array_concat`, which is the
-/// one without a bound.
+/// An operation over columns, whose sides are of the types that it takes. DataFusion plans `||` of lists as `array_concat` and
+/// `ARRAY[a, b]` as `make_array`, which are the ones without a bound.
 pub(super) fn bounded(expr: Expr, columns: &DFSchema) -> Result<Transformed<Expr>> {
     Ok(match expr {
         Expr::BinaryExpr(BinaryExpr { left, op: Operator::StringConcat, right }) => {
@@ -20,8 +20,8 @@ pub(super) fn bounded(expr: Expr, columns: &DFSchema) -> Result<Transformed<Expr
                 _ => Transformed::no(Expr::BinaryExpr(BinaryExpr { left, op: Operator::StringConcat, right })),
             }
         }
-        Expr::ScalarFunction(mut call) if call.name() == "array_concat" => {
-            call.func = bounded_array_concat();
+        Expr::ScalarFunction(mut call) if let Some(bounded) = bounded_list_function(call.name()) => {
+            call.func = bounded;
             Transformed::yes(Expr::ScalarFunction(call))
         }
         other => Transformed::no(other),

@@ -1,4 +1,4 @@
-//! What Postgres clients say by habit: transactions, settings of the session, `SHOW`. Nothing of it reaches the engine.
+//! Statements that the door answers itself: transactions, settings of the session, cursors, `SHOW`. None of them reaches the engine.
 
 use arrow::datatypes::{DataType as ArrowType, IntervalUnit};
 use datafusion::scalar::ScalarValue;
@@ -9,14 +9,14 @@ use datafusion::sql::sqlparser::ast::{
 };
 
 use super::copy::Copy;
-use super::cursors::{Declared, Way, forward_only};
+use super::cursors::{CursorMove, Declared, forward_only};
 use super::settings::{TIME_ZONE, ZONE_OF_ENGINE};
 use crate::engine::Statement;
 use crate::serve::failure::{Failure, Reason};
 
-/// What to do with a statement.
+/// What the door does with a statement.
 #[derive(Debug, Clone, PartialEq)]
-pub enum Word {
+pub enum Action {
     /// Ask the engine.
     Engine(Box<Statement>),
     /// Change a setting of the engine's session; `local` ends with the transaction.
@@ -48,9 +48,9 @@ pub enum Word {
     /// Open a cursor.
     Declare { name: String, statement: Box<Statement>, declared: Declared },
     /// Rows of a cursor.
-    Fetch { name: String, way: Way },
+    Fetch { name: String, direction: CursorMove },
     /// Goes past rows of a cursor.
-    Move { name: String, way: Way },
+    Move { name: String, direction: CursorMove },
     /// Close a cursor, or all.
     Close(Option<String>),
     /// Keep a statement under a name.
@@ -63,11 +63,11 @@ pub enum Word {
     ShowAll,
 }
 
-impl Word {
-    /// The same way past rows that nobody asks for.
+impl Action {
+    /// A FETCH as the MOVE in the same direction.
     pub fn moving(self) -> Self {
         match self {
-            Self::Fetch { name, way } => Self::Move { name, way },
+            Self::Fetch { name, direction } => Self::Move { name, direction },
             other => other,
         }
     }
@@ -86,45 +86,45 @@ pub fn is_of_engine(name: &str) -> bool {
 }
 
 /// Reads a statement.
-pub fn read(statement: &Statement) -> Result<Word, Failure> {
-    let engine = || Word::Engine(Box::new(statement.clone()));
+pub fn read(statement: &Statement) -> Result<Action, Failure> {
+    let engine = || Action::Engine(Box::new(statement.clone()));
     let parsed = match statement.parsed() {
         Parsed::Statement(parsed) => parsed.as_ref(),
         Parsed::Reset(ResetStatement::Variable(name)) => {
             let name = name.to_string();
             return Ok(match name.to_lowercase().as_str() {
-                "all" => Word::Reset(None),
-                "session.authorization" | "role" => Word::Done("RESET"),
-                _ => Word::Reset(Some(name)),
+                "all" => Action::Reset(None),
+                "session.authorization" | "role" => Action::Done("RESET"),
+                _ => Action::Reset(Some(name)),
             });
         }
         _ => return Ok(engine()),
     };
-    let set = |name: &str, value: Option<String>, local| Word::Set { name: name.to_string(), value, local };
+    let set = |name: &str, value: Option<String>, local| Action::Set { name: name.to_string(), value, local };
     Ok(match parsed {
-        Sql::StartTransaction { .. } => Word::Begin,
-        Sql::Commit { .. } => Word::Commit,
-        Sql::Rollback { savepoint: None, .. } => Word::RollBack,
-        Sql::Rollback { savepoint: Some(name), .. } => Word::RollBackTo(folded(name)),
-        Sql::Savepoint { name } => Word::Savepoint(folded(name)),
-        Sql::ReleaseSavepoint { name } => Word::Release(folded(name)),
-        Sql::Discard { object_type: DiscardObject::ALL } => Word::Discard,
-        Sql::Discard { object_type: DiscardObject::PLANS } => Word::Done("DISCARD PLANS"),
-        Sql::Discard { object_type: DiscardObject::SEQUENCES } => Word::Done("DISCARD SEQUENCES"),
-        Sql::Discard { object_type: DiscardObject::TEMP } => Word::Done("DISCARD TEMP"),
+        Sql::StartTransaction { .. } => Action::Begin,
+        Sql::Commit { .. } => Action::Commit,
+        Sql::Rollback { savepoint: None, .. } => Action::RollBack,
+        Sql::Rollback { savepoint: Some(name), .. } => Action::RollBackTo(folded(name)),
+        Sql::Savepoint { name } => Action::Savepoint(folded(name)),
+        Sql::ReleaseSavepoint { name } => Action::Release(folded(name)),
+        Sql::Discard { object_type: DiscardObject::ALL } => Action::Discard,
+        Sql::Discard { object_type: DiscardObject::PLANS } => Action::Done("DISCARD PLANS"),
+        Sql::Discard { object_type: DiscardObject::SEQUENCES } => Action::Done("DISCARD SEQUENCES"),
+        Sql::Discard { object_type: DiscardObject::TEMP } => Action::Done("DISCARD TEMP"),
         Sql::Deallocate { name, .. } if name.quote_style.is_none() && name.value.eq_ignore_ascii_case("all") => {
-            Word::Deallocate(None)
+            Action::Deallocate(None)
         }
-        Sql::Deallocate { name, .. } => Word::Deallocate(Some(name.value.clone())),
-        Sql::Close { cursor: CloseCursor::All } => Word::Close(None),
-        Sql::Close { cursor: CloseCursor::Specific { name } } => Word::Close(Some(name.value.clone())),
+        Sql::Deallocate { name, .. } => Action::Deallocate(Some(name.value.clone())),
+        Sql::Close { cursor: CloseCursor::All } => Action::Close(None),
+        Sql::Close { cursor: CloseCursor::Specific { name } } => Action::Close(Some(name.value.clone())),
         Sql::Declare { stmts } => match stmts.as_slice() {
             [Declare { scroll: Some(true), .. }] => {
                 let message =
                     "a cursor can only go forward here: SCROLL is not offered; leave it out, or say NO SCROLL";
                 return Err(Failure::new(Reason::NotOffered, message));
             }
-            [Declare { names, for_query: Some(query), hold, binary, .. }] if names.len() == 1 => Word::Declare {
+            [Declare { names, for_query: Some(query), hold, binary, .. }] if names.len() == 1 => Action::Declare {
                 name: names[0].value.clone(),
                 statement: Box::new(Statement::one(&query.to_string())?),
                 declared: Declared { hold: *hold == Some(true), binary: *binary == Some(true) },
@@ -132,21 +132,21 @@ pub fn read(statement: &Statement) -> Result<Word, Failure> {
             _ => engine(),
         },
         Sql::Fetch { name, direction, into: None, .. } => {
-            Word::Fetch { name: name.value.clone(), way: way_of(direction)? }
+            Action::Fetch { name: name.value.clone(), direction: move_of(direction)? }
         }
-        Sql::Prepare { name, data_types, statement } => Word::Prepare {
+        Sql::Prepare { name, data_types, statement } => Action::Prepare {
             name: name.value.clone(),
             types: data_types.clone(),
             statement: Box::new(Statement::one(&statement.to_string())?),
         },
         Sql::Execute { name: Some(name), parameters, immediate: false, .. } => {
-            Word::Execute { name: name.to_string().replace('"', ""), values: parameters.clone() }
+            Action::Execute { name: name.to_string().replace('"', ""), values: parameters.clone() }
         }
-        Sql::UNLISTEN { .. } => Word::Done("UNLISTEN"),
+        Sql::UNLISTEN { .. } => Action::Done("UNLISTEN"),
         Sql::Set(Set::SingleAssignment { variable, values, scope, .. }) => {
             let (name, local) = (variable.to_string().replace('"', ""), *scope == Some(ContextModifier::Local));
             match is_of_engine(&name) {
-                true => Word::Change { name, statement: Box::new(statement.clone().reworded(without_scope)?), local },
+                true => Action::Change { name, statement: Box::new(statement.clone().reworded(without_scope)?), local },
                 false => set(&name, value_of(values), local),
             }
         }
@@ -155,10 +155,10 @@ pub fn read(statement: &Statement) -> Result<Word, Failure> {
             set("client_encoding", Some(charset_name.value.trim_matches('\'').to_string()), false)
         }
         Sql::Set(Set::SetNamesDefault {}) => set("client_encoding", None, false),
-        Sql::Set(Set::SetTransaction { .. }) => Word::Done("SET"),
-        Sql::Set(Set::SetRole { role_name: None, .. }) => Word::Done("SET"),
+        Sql::Set(Set::SetTransaction { .. }) => Action::Done("SET"),
+        Sql::Set(Set::SetRole { role_name: None, .. }) => Action::Done("SET"),
         Sql::Set(Set::SetSessionAuthorization(to)) if to.kind == SetSessionAuthorizationParamKind::Default => {
-            Word::Done("SET")
+            Action::Done("SET")
         }
         Sql::Set(Set::SetRole { .. } | Set::SetSessionAuthorization(_)) => {
             return Err(Failure::new(
@@ -174,8 +174,8 @@ pub fn read(statement: &Statement) -> Result<Word, Failure> {
                 " "
             });
             match name.to_lowercase().as_str() {
-                "all" => Word::ShowAll,
-                _ => Word::Show(name),
+                "all" => Action::ShowAll,
+                _ => Action::Show(name),
             }
         }
         Sql::LISTEN { .. } | Sql::NOTIFY { .. } => {
@@ -194,24 +194,24 @@ fn folded(name: &Ident) -> String {
 }
 
 /// Where a FETCH goes.
-fn way_of(direction: &FetchDirection) -> Result<Way, Failure> {
+fn move_of(direction: &FetchDirection) -> Result<CursorMove, Failure> {
     let number = |limit: &ValueWithSpan| match &limit.value {
         Value::Number(text, _) => text.parse::<u64>().ok(),
         _ => None,
     };
     let from_one = |limit: &ValueWithSpan| number(limit).filter(|number| *number > 0);
-    let way = match direction {
-        FetchDirection::Next | FetchDirection::Forward { limit: None } => Some(Way::Forward(Some(1))),
-        FetchDirection::All | FetchDirection::ForwardAll => Some(Way::Forward(None)),
+    let moved = match direction {
+        FetchDirection::Next | FetchDirection::Forward { limit: None } => Some(CursorMove::Forward(Some(1))),
+        FetchDirection::All | FetchDirection::ForwardAll => Some(CursorMove::Forward(None)),
         FetchDirection::Count { limit } | FetchDirection::Forward { limit: Some(limit) } => {
-            number(limit).map(|count| Way::Forward(Some(count)))
+            number(limit).map(|count| CursorMove::Forward(Some(count)))
         }
-        FetchDirection::Relative { limit } => from_one(limit).map(Way::Relative),
-        FetchDirection::Absolute { limit } => from_one(limit).map(Way::Absolute),
-        FetchDirection::First => Some(Way::Absolute(1)),
+        FetchDirection::Relative { limit } => from_one(limit).map(CursorMove::Relative),
+        FetchDirection::Absolute { limit } => from_one(limit).map(CursorMove::Absolute),
+        FetchDirection::First => Some(CursorMove::Absolute(1)),
         _ => None,
     };
-    way.ok_or_else(forward_only)
+    moved.ok_or_else(forward_only)
 }
 
 /// The engine knows one scope only.
@@ -271,29 +271,29 @@ mod tests {
 
     use super::*;
 
-    fn word(sql: &str) -> Result<Word, Failure> {
+    fn word(sql: &str) -> Result<Action, Failure> {
         read(&Statement::one(sql).unwrap())
     }
 
-    fn engine(sql: &str) -> Word {
-        Word::Engine(Box::new(Statement::one(sql).unwrap()))
+    fn engine(sql: &str) -> Action {
+        Action::Engine(Box::new(Statement::one(sql).unwrap()))
     }
 
-    fn set(name: &str, value: Option<&str>, local: bool) -> Word {
-        Word::Set { name: name.into(), value: value.map(str::to_string), local }
+    fn set(name: &str, value: Option<&str>, local: bool) -> Action {
+        Action::Set { name: name.into(), value: value.map(str::to_string), local }
     }
 
     #[test]
     fn habits() {
         for (sql, expected) in [
-            ("BEGIN", Word::Begin),
-            ("START TRANSACTION READ ONLY", Word::Begin),
-            ("COMMIT", Word::Commit),
-            ("END", Word::Commit),
-            ("ROLLBACK", Word::RollBack),
-            ("SAVEPOINT A", Word::Savepoint("a".into())),
-            ("RELEASE SAVEPOINT \"A\"", Word::Release("A".into())),
-            ("ROLLBACK TO SAVEPOINT a", Word::RollBackTo("a".into())),
+            ("BEGIN", Action::Begin),
+            ("START TRANSACTION READ ONLY", Action::Begin),
+            ("COMMIT", Action::Commit),
+            ("END", Action::Commit),
+            ("ROLLBACK", Action::RollBack),
+            ("SAVEPOINT A", Action::Savepoint("a".into())),
+            ("RELEASE SAVEPOINT \"A\"", Action::Release("A".into())),
+            ("ROLLBACK TO SAVEPOINT a", Action::RollBackTo("a".into())),
             ("SET extra_float_digits = 3", set("extra_float_digits", Some("3"), false)),
             ("SET application_name = 'x'", set("application_name", Some("x"), false)),
             ("SET search_path TO a, public", set("search_path", Some("a, public"), false)),
@@ -307,30 +307,30 @@ mod tests {
             ("SET TIME ZONE LOCAL", set("TimeZone", Some("LOCAL"), false)),
             ("SET TIME ZONE DEFAULT", set("TimeZone", None, false)),
             ("SET NAMES 'UTF8'", set("client_encoding", Some("UTF8"), false)),
-            ("SET SESSION CHARACTERISTICS AS TRANSACTION READ ONLY", Word::Done("SET")),
-            ("SET SESSION AUTHORIZATION DEFAULT", Word::Done("SET")),
-            ("RESET ALL", Word::Reset(None)),
-            ("RESET statement_timeout", Word::Reset(Some("statement_timeout".into()))),
-            ("DISCARD ALL", Word::Discard),
-            ("DISCARD TEMP", Word::Done("DISCARD TEMP")),
-            ("DEALLOCATE ALL", Word::Deallocate(None)),
-            ("DEALLOCATE PREPARE q", Word::Deallocate(Some("q".into()))),
-            ("CLOSE ALL", Word::Close(None)),
-            ("FETCH FORWARD 10 FROM c", Word::Fetch { name: "c".into(), way: Way::Forward(Some(10)) }),
-            ("FETCH ALL FROM c", Word::Fetch { name: "c".into(), way: Way::Forward(None) }),
-            ("FETCH c", Word::Fetch { name: "c".into(), way: Way::Forward(Some(1)) }),
-            ("FETCH 2 c", Word::Fetch { name: "c".into(), way: Way::Forward(Some(2)) }),
-            ("FETCH ABSOLUTE 3 IN c", Word::Fetch { name: "c".into(), way: Way::Absolute(3) }),
+            ("SET SESSION CHARACTERISTICS AS TRANSACTION READ ONLY", Action::Done("SET")),
+            ("SET SESSION AUTHORIZATION DEFAULT", Action::Done("SET")),
+            ("RESET ALL", Action::Reset(None)),
+            ("RESET statement_timeout", Action::Reset(Some("statement_timeout".into()))),
+            ("DISCARD ALL", Action::Discard),
+            ("DISCARD TEMP", Action::Done("DISCARD TEMP")),
+            ("DEALLOCATE ALL", Action::Deallocate(None)),
+            ("DEALLOCATE PREPARE q", Action::Deallocate(Some("q".into()))),
+            ("CLOSE ALL", Action::Close(None)),
+            ("FETCH FORWARD 10 FROM c", Action::Fetch { name: "c".into(), direction: CursorMove::Forward(Some(10)) }),
+            ("FETCH ALL FROM c", Action::Fetch { name: "c".into(), direction: CursorMove::Forward(None) }),
+            ("FETCH c", Action::Fetch { name: "c".into(), direction: CursorMove::Forward(Some(1)) }),
+            ("FETCH 2 c", Action::Fetch { name: "c".into(), direction: CursorMove::Forward(Some(2)) }),
+            ("FETCH ABSOLUTE 3 IN c", Action::Fetch { name: "c".into(), direction: CursorMove::Absolute(3) }),
             ("SET datafusion.execution.time_zone = 'UTC'", set(ZONE_OF_ENGINE, Some("UTC"), false)),
-            ("UNLISTEN *", Word::Done("UNLISTEN")),
-            ("SHOW transaction_isolation", Word::Show("transaction_isolation".into())),
-            ("SHOW TIME ZONE", Word::Show("TIME ZONE".into())),
-            ("SHOW rejoin.suite", Word::Show("rejoin.suite".into())),
-            ("SHOW ALL", Word::ShowAll),
+            ("UNLISTEN *", Action::Done("UNLISTEN")),
+            ("SHOW transaction_isolation", Action::Show("transaction_isolation".into())),
+            ("SHOW TIME ZONE", Action::Show("TIME ZONE".into())),
+            ("SHOW rejoin.suite", Action::Show("rejoin.suite".into())),
+            ("SHOW ALL", Action::ShowAll),
             ("SELECT 1", engine("SELECT 1")),
             (
                 "SET LOCAL rejoin.suite = 'web'",
-                Word::Change {
+                Action::Change {
                     name: "rejoin.suite".into(),
                     statement: Box::new(Statement::one("SET rejoin.suite = 'web'").unwrap()),
                     local: true,
