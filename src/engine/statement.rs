@@ -115,7 +115,7 @@ impl Statement {
     }
 
     /// The statements of a text that somebody asks: the columns of their results are called as [`column_names`] has it, and what
-    /// counts has the type of [`counts`].
+    /// counts has the type of `counts`.
     pub fn asked(sql: &str) -> Result<Vec<Self>> {
         let headed = |mut sql: Sql| {
             column_names::name_result_columns(&mut sql);
