@@ -18,7 +18,7 @@ use super::input_file::InputFile;
 use super::mapped_file::Format;
 use super::mapping::Mapping;
 use super::paths::{FILES_WITH_ERRORS, file_name, folder_of};
-use super::pattern::name_of;
+use super::pattern::{self, name_of};
 use super::source_load::{SourceFile, SourceFormat};
 use super::unpack::zip_members;
 use crate::feed::delivery_name::{DeliveryName, Role};
@@ -524,11 +524,7 @@ fn is_of_source(path: &Path) -> bool {
 
 fn not_an_input(name: &str, lower: &str, mappings: &[Arc<Mapping>]) -> Error {
     if Format::of(lower).is_some() {
-        let of = |mapping: &Arc<Mapping>| {
-            let patterns: Vec<String> =
-                mapping.files.iter().map(|pattern| format!("{:?}", pattern.to_string())).collect();
-            format!("{} (files = {})", mapping.label(), patterns.join(", "))
-        };
+        let of = |mapping: &Arc<Mapping>| format!("{} (files = {})", mapping.label(), pattern::shown(&mapping.files));
         return Error::usage(match mappings {
             [] => format!(
                 "{name}: give --mapping FILE, which says what its columns mean (rejoin mapping guess FILE writes a first one)"

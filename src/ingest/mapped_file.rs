@@ -299,17 +299,21 @@ fn usual_delimiter(file: &InputFile) -> u8 {
 
 /// The column of this name, which must be a list.
 fn list_column(schema: &Schema, name: &str) -> Result<usize> {
+    let shown = clip(name, 80);
     let index = schema.index_of(name).map_err(|_| {
         let names = schema.fields().iter().map(|f| f.name().as_str());
-        Error::refused(format!("mapping unnest = {name:?}: the file has no column {name}{}", did_you_mean(name, names)))
+        Error::refused(format!(
+            "mapping unnest = {shown:?}: the file has no column {shown}{}",
+            did_you_mean(name, names)
+        ))
     })?;
     match list_item(schema.field(index)) {
         Some(_) => Ok(index),
         None if schema.field(index).data_type().is_null() => {
-            Err(Error::refused(format!("mapping unnest = {name:?}: no row of the file has {}", clip(name, 80))))
+            Err(Error::refused(format!("mapping unnest = {shown:?}: no row of the file has {shown}")))
         }
         None => Err(Error::refused(format!(
-            "mapping unnest = {name:?}: the column is a {}, and only a list has elements",
+            "mapping unnest = {shown:?}: the column is a {}, and only a list has elements",
             clip(&schema.field(index).data_type().to_string(), 80)
         ))),
     }

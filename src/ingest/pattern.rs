@@ -6,7 +6,12 @@
 use std::fmt;
 use std::path::{Component, Path};
 
+use crate::feed::row_issue::clip;
 use crate::{Error, Result};
+
+/// Patterns of one mapping that a message shows, and bytes of each.
+const SHOWN: usize = 5;
+const SHOWN_BYTES: usize = 120;
 
 /// A pattern over the last parts of a path: `*` and `?` within a part, `**` for any number of parts.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -18,7 +23,8 @@ impl Pattern {
         let parts: Vec<String> = text.trim_start_matches("./").split('/').map(str::to_string).collect();
         if parts.iter().any(|part| part.is_empty() || part == ".." || part == ".") || parts.iter().all(|p| p == "**") {
             return Err(Error::configuration(format!(
-                "files = {text:?}: give the end of a path, as in \"web/*.parquet\" or \"**/hits/*.csv\""
+                "files = {:?}: give the end of a path, as in \"web/*.parquet\" or \"**/hits/*.csv\"",
+                clip(text, SHOWN_BYTES)
             )));
         }
         Ok(Self(parts))
@@ -39,6 +45,13 @@ impl fmt::Display for Pattern {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.0.join("/"))
     }
+}
+
+/// Patterns as messages show them: the first of many, and of each a short piece.
+pub fn shown(patterns: &[Pattern]) -> String {
+    let some = patterns.iter().take(SHOWN).map(|pattern| format!("{:?}", clip(&pattern.to_string(), SHOWN_BYTES)));
+    let more = (patterns.len() > SHOWN).then(|| format!("{} more", patterns.len() - SHOWN));
+    some.chain(more).collect::<Vec<_>>().join(", ")
 }
 
 /// The parts of a path that have names.
@@ -158,6 +171,10 @@ mod tests {
         for wrong in ["", "/a.csv", "../a.csv", "**", "a//b.csv"] {
             assert!(Pattern::parse(wrong).is_err(), "{wrong}");
         }
+        let long = Pattern::parse(&"a*".repeat(5_000)).unwrap();
+        assert!(shown(&vec![long; 5_000]).len() < 1_000);
+        let some = ["web/*.csv", "*.tsv"].map(|pattern| Pattern::parse(pattern).unwrap());
+        assert_eq!(shown(&some), "\"web/*.csv\", \"*.tsv\"");
     }
 
     #[test]

@@ -32,6 +32,7 @@ use super::mapping::Mapping;
 use super::offline_rows::Origin;
 use super::options::IngestOptions;
 use super::outcome::{Outcome, Progress, Status};
+use super::pattern;
 use super::remote::Remote;
 use super::source_load::{SourceInput, set_aside};
 use super::suites_and_sources::SuitesAndSources;
@@ -630,7 +631,6 @@ fn why_closed(source: &Source) -> Option<String> {
 
 /// What to say of a mapping that no file is for.
 fn no_file_of(mapping: &Mapping, paths: &[PathBuf]) -> String {
-    let patterns: Vec<String> = mapping.files.iter().map(|pattern| format!("{:?}", pattern.to_string())).collect();
     let mut given: Vec<String> = paths.iter().take(SHOWN_PATHS).map(|path| path.display().to_string()).collect();
     if paths.len() > SHOWN_PATHS {
         given.push(format!("{} more", paths.len() - SHOWN_PATHS));
@@ -639,7 +639,7 @@ fn no_file_of(mapping: &Mapping, paths: &[PathBuf]) -> String {
         "{}: files = {} fits no file of what was given ({}); correct the pattern, which is held against the end of each path, \
          or leave it out where the mapping is for all files",
         mapping.label(),
-        patterns.join(", "),
+        pattern::shown(&mapping.files),
         given.join(", ")
     )
 }

@@ -22,6 +22,9 @@ use crate::oracle::runner;
 use crate::place::{Place, deep};
 use crate::table;
 
+/// What the join report reads.
+const SHARED_IDS: &str = include_str!("../../queries/integrate/shared_ids.sql");
+
 /// Questions about random journeys: models and containers, windows, joins, unions, first rows.
 const QUESTIONS: [&str; 18] = [
     "SELECT * FROM participation('orders', 'tracking_code') ORDER BY item",
@@ -71,6 +74,10 @@ fn random_worlds() {
                     }
                     if turn % 3 == 2 {
                         there.collect("SET rejoin.ranges = 16").await.unwrap();
+                    }
+                    // what one of them reads
+                    for engine in [&here, &there] {
+                        engine.name_query("shared_ids", SHARED_IDS).await.unwrap();
                     }
                     for sql in QUESTIONS {
                         same(&here, &there, sql).await;
