@@ -296,8 +296,8 @@ pub fn is_keyed(hit_id_rest: i64) -> bool {
     hit_id_rest >= KEYED_REST
 }
 
-/// Above the online rows: where the rows end that a data feed brings integrated, and the records begin.
-const RECORD_SEQUENCE_START: i128 = 95 * 10_i128.pow(36);
+/// Above the online rows: where the rows end that a data feed brings integrated, and the records begin; 121 bits have room above.
+pub const RECORD_SEQUENCE_START: i128 = 95 * 10_i128.pow(36);
 
 /// Online sequences up to here keep their distance among the integrated rows of a feed; larger ones are folded, in order.
 const EXACT_INTEGRATED_END: i128 = 2 * 10_i128.pow(36);
@@ -316,17 +316,17 @@ pub fn integrated_rest(online: i128, rest: i64) -> i64 {
     (((folded & 31) as i64) << 5) | rest
 }
 
-/// Bytes of a file's name that order its records; those of files whose names begin alike are ordered by their rows first.
+/// Bytes of a file's name that are in the sequence of a record that waits for its integration.
 const NAME_BYTES: usize = 11;
 /// Bits for the number of a row, and for what tells files with one beginning apart.
-const ROW_BITS: u32 = 24;
+pub const ROW_BITS: u32 = 24;
 const FILE_BITS: u32 = 9;
 
-/// Rows of a file up to which their numbers tell them apart in [`record_sequence`].
+/// Rows of a file up to which their numbers tell them apart in a sequence.
 pub const SEQUENCED_ROWS: u64 = (1 << ROW_BITS) - 1;
 
-/// The sequence of a record: after the rows of the same instant that feeds bring, by file name and row. Two records of one visitor and
-/// instant hardly ever have one; where they do, they stand as [`HIT_SEQ`] says.
+/// The sequence of a record that waits for its integration: two records hardly ever have one. Of files whose names begin alike it knows
+/// no order; a rebuild, which knows the names of all files, gives each record another sequence, which does.
 pub fn record_sequence(file: &str, row: i64) -> i128 {
     let byte = |at| i128::from(file.as_bytes().get(at).copied().unwrap_or(0));
     let name = (0..NAME_BYTES).fold(0, |name, at| name << 8 | byte(at));

@@ -13,6 +13,8 @@ use xxhash_rust::xxh3::xxh3_64_with_seed;
 const LEAST_PLACES: usize = 16;
 /// The code of a row without a value; texts have codes from 1 on.
 pub const NULL: u32 = 0;
+/// Stands for the number of a text that was not looked up, and is never one.
+pub const UNKNOWN: u32 = u32::MAX;
 
 /// The texts that have been met.
 pub struct DistinctTexts {
@@ -123,6 +125,19 @@ pub fn keys_of(codes: impl Iterator<Item = u32>) -> UInt32Array {
     UInt32Array::new(ScalarBuffer::from(keys), nulls)
 }
 
+/// Appends what `of` gives for the code of each row: that of its key, and [`NULL`]. Which rows are NULL is hard to foresee, so nothing
+/// branches on it.
+pub fn extend_by_codes(rows: &mut Vec<u32>, keys: &UInt32Array, mut of: impl FnMut(u32) -> u32) {
+    let values = keys.values();
+    match keys.nulls() {
+        None => rows.extend(values.iter().map(|key| of(key.wrapping_add(1)))),
+        // by their places, so that it is known how many there are; below NULL any key may stand
+        Some(nulls) => {
+            rows.extend((0..values.len()).map(|row| of(values[row].wrapping_add(1) * u32::from(nulls.is_valid(row)))));
+        }
+    }
+}
+
 /// The type of a column of texts that is a dictionary array.
 pub fn coded_type() -> DataType {
     DataType::Dictionary(Box::new(DataType::UInt32), Box::new(DataType::Utf8))
@@ -180,6 +195,18 @@ mod tests {
     fn keys_are_codes_without_null() {
         assert_eq!(keys_of([3, NULL, 1].into_iter()), UInt32Array::from(vec![Some(2), None, Some(0)]));
         assert_eq!(keys_of([1, 1].into_iter()).nulls(), None);
+    }
+
+    #[test]
+    fn rows_have_the_codes_of_their_keys() {
+        let mut rows = vec![9];
+        extend_by_codes(&mut rows, &UInt32Array::from(vec![2, 0, 2]), |code| 10 * code);
+        // whatever stands below NULL
+        let nulls = NullBuffer::from(vec![true, false, false, true]);
+        let keys = UInt32Array::new(vec![1, 5, u32::MAX, 0].into(), Some(nulls));
+        extend_by_codes(&mut rows, &keys, |code| code);
+        extend_by_codes(&mut rows, &keys.slice(1, 3), |code| code);
+        assert_eq!(rows, [9, 30, 10, 30, 2, NULL, NULL, 1, NULL, NULL, 1]);
     }
 
     #[test]

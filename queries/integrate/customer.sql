@@ -1,14 +1,17 @@
 -- Rows of events from customer records: each belongs to the visitor whose custom visitor id it bears, at its own time,
--- with its own dimensions. Reads: due_offline, reported_hits, suites.
+-- with its own dimensions. Reads: due_offline, record_places, reported_hits, suites.
 -- An id seen on several visitors: the latest visitor seen at or before the record, else the first one seen after it; of two in one place
 -- that with the lower id is the first.
 WITH record AS (
-  SELECT offline.suite, offline.source, offline.file, offline."row", offline.hit_seq, offline.transaction_id,
+  SELECT offline.suite, offline.source, offline.file, offline."row",
+         coalesce(places.first_seq + CAST(CASE WHEN offline."row" < places.last_row THEN offline."row" ELSE places.last_row END AS DECIMAL(38, 0)),
+                  offline.hit_seq) AS hit_seq, offline.transaction_id,
          trim(offline.customer_id) AS customer_id,
          coalesce(offline.record_time, from_local(offline.record_local, suites.time_zone)) AS record_time,
          is_placeholder(offline.customer_id, suites.placeholders) AS nobody
          {{, dimensions of offline}}{{, metrics of offline}}
-  FROM due_offline AS offline JOIN suites ON suites.suite = offline.suite
+  FROM suites JOIN (record_places AS places RIGHT JOIN due_offline AS offline
+    ON places.suite = offline.suite AND places.file = offline.file) ON suites.suite = offline.suite
   WHERE offline.kind = 'customer' AND offline.source <> 'data_feed'
 ), sought AS (
   SELECT DISTINCT suite, customer_id FROM record WHERE NOT nobody

@@ -1,14 +1,17 @@
 -- Rows of events from transaction records: each takes, dimension by dimension, its own value, else the snapshot's, and
--- the snapshot's visitor. Reads: due_offline, snapshots, suites. Metrics stay the record's own. What a matched record
+-- the snapshot's visitor. Reads: due_offline, record_places, snapshots, suites. Metrics stay the record's own. What a matched record
 -- itself brought stands beside each dimension (_set): that alone is a touch. A record that takes its hit's products has their
 -- lines, too, its amounts divided among them as the hit's were.
 WITH record AS (
-  SELECT offline.suite, offline.source, offline.file, offline."row", offline.hit_seq, offline.received, offline.has_time,
+  SELECT offline.suite, offline.source, offline.file, offline."row",
+         coalesce(places.first_seq + CAST(CASE WHEN offline."row" < places.last_row THEN offline."row" ELSE places.last_row END AS DECIMAL(38, 0)),
+                  offline.hit_seq) AS hit_seq, offline.received, offline.has_time,
          trim(offline.transaction_id) AS transaction_id, offline.customer_id,
          coalesce(offline.record_time, from_local(offline.record_local, suites.time_zone)) AS record_time,
          suites.rules, suites.transaction_id AS recording, suites.expiry_days, suites.expiry_basis, suites.time_zone
          {{, dimensions of offline}}{{, metrics of offline}}
-  FROM due_offline AS offline JOIN suites ON suites.suite = offline.suite
+  FROM suites JOIN (record_places AS places RIGHT JOIN due_offline AS offline
+    ON places.suite = offline.suite AND places.file = offline.file) ON suites.suite = offline.suite
   WHERE offline.kind = 'transaction' AND offline.source <> 'data_feed'
 ), held AS (
   SELECT snapshots.suite, snapshots.transaction_id, snapshots.visitor_key, snapshots.visitor_id,

@@ -21,8 +21,8 @@ use crate::{Error, ErrorKind, Result};
 #[derive(Debug, Args)]
 #[command(after_help = "\
 What each path is, is detected. A data source file NAME.txt loads when NAME.fin is there, a data feed when its \
-manifest and all its files are; until then they wait. NAME.txt may be packed: NAME.txt.gz, or in NAME.zip. Loading a \
-file again changes nothing, and neither does a copy of it under another name (--again loads it once more).
+manifest and all its files are; until then they wait. NAME.txt may be packed: NAME.txt.gz, NAME.txt.zst, or in NAME.zip. \
+Loading a file again changes nothing, and neither does a copy of it under another name (--again loads it once more).
 
 Examples:
   rejoin ingest feeds/

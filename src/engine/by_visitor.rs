@@ -9,8 +9,8 @@ use std::sync::Arc;
 use arrow::compute::SortOptions;
 use arrow::datatypes::{Schema, SchemaRef};
 use datafusion::error::Result;
-use datafusion::logical_expr::expr_fn::when;
-use datafusion::logical_expr::{Expr, ident, lit};
+use datafusion::logical_expr::expr_fn::{in_subquery, when};
+use datafusion::logical_expr::{Expr, LogicalPlan, LogicalPlanBuilder, ident, lit};
 use datafusion::physical_expr::expressions::col;
 use datafusion::physical_expr::{EquivalenceProperties, LexOrdering, OrderingRequirements, PhysicalSortExpr};
 use datafusion::physical_plan::{Distribution, ExecutionPlan, InputDistributionRequirements, PlanProperties};
@@ -40,6 +40,15 @@ pub fn tie_columns() -> Result<Vec<Expr>> {
     let visitor = when(visitor.clone().is_not_null(), visitor).otherwise(lit(""))?;
     let ties = ties(|name| Some(if name == VISITOR_ID { visitor.clone() } else { ident(name) }))?;
     Ok(ties.into_iter().map(|(name, tie)| tie.alias(name)).collect())
+}
+
+/// True on the rows of the visitors who have a row of `events` for which `marks` is true.
+pub fn with_marked_row(events: LogicalPlan, marks: Expr) -> Result<Expr> {
+    let marked = LogicalPlanBuilder::from(events)
+        .filter(marks)?
+        .project([ident(VISITOR_ID).alias("marked_visitor")])?
+        .build()?;
+    Ok(in_subquery(ident(VISITOR_ID), Arc::new(marked)))
 }
 
 /// Rows of `schema` in the lake's order, in the partitions of `input`.

@@ -199,7 +199,7 @@ mod tests {
     use super::*;
 
     fn rewritten(sql: &str) -> String {
-        let mut parsed = Parser::parse_sql(&EngineDialect { in_mapping: false }, sql).unwrap().remove(0);
+        let mut parsed = Parser::parse_sql(&EngineDialect::new(sql), sql).unwrap().remove(0);
         rewrite(&mut parsed);
         // a second time changes nothing
         let once = parsed.to_string();

@@ -90,7 +90,7 @@ fn in_sql(arguments: &Arguments, asked: &[String], is_chain: impl Fn(&&String) -
 }
 
 fn parsed(sql: &str) -> Result<TableFactor> {
-    let dialect = EngineDialect { in_mapping: false };
+    let dialect = EngineDialect::new(sql);
     let statement = DFParserBuilder::new(sql).with_dialect(&dialect).build().and_then(|mut p| p.parse_statement());
     match statement.map_err(|e| Error::bug(format!("credits in SQL: {e}")))? {
         Parsed::Statement(statement) => match *statement {

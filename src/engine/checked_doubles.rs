@@ -8,14 +8,13 @@
 use arrow::datatypes::DataType;
 use datafusion::common::DFSchema;
 use datafusion::common::config::ConfigOptions;
-use datafusion::common::tree_node::{Transformed, TreeNode};
+use datafusion::common::tree_node::Transformed;
 use datafusion::error::Result;
 use datafusion::logical_expr::expr::BinaryExpr;
-use datafusion::logical_expr::expr_rewriter::NamePreserver;
 use datafusion::logical_expr::utils::merge_schema;
 use datafusion::logical_expr::{Expr, ExprSchemable, LogicalPlan, Operator};
 use datafusion::optimizer::AnalyzerRule;
-use rejoin_instances::trees::{change_expressions, change_nodes, change_parts};
+use rejoin_instances::trees::{change_expressions, change_named_expressions, change_nodes, change_parts};
 
 use super::division_guards::{Failing, guarded, guarded_filter};
 use crate::functions::{checked_arithmetic, checked_function, first_number};
@@ -35,17 +34,9 @@ impl AnalyzerRule for CheckDoubles {
                 LogicalPlan::Join(_) => return Ok(Transformed::no(node)),
                 _ => {}
             }
-            let names = NamePreserver::new(&node);
-            let mut check = |expr: Expr| {
-                let name = names.save(&expr);
+            change_named_expressions(node, &mut |expr| {
                 let guarded = guarded(expr, &columns, Failing::Doubles)?;
-                let checked = guarded.transform_data(|expr| change_parts(expr, &mut |part| checked(part, &columns)))?;
-                Ok(checked.update_data(|expr| name.restore(expr)))
-            };
-            change_expressions(node, &mut |expr| match expr {
-                // each has the name that the node above knows
-                Expr::GroupingSet(_) => expr.map_children(&mut check),
-                expr => check(expr),
+                guarded.transform_data(|expr| change_parts(expr, &mut |part| checked(part, &columns)))
             })
         })?;
         Ok(plan.data)

@@ -56,7 +56,7 @@ mod tests {
             ("SELECT ARRAY_LENGTH(a, 1)", "SELECT CAST(nullif(ARRAY_LENGTH(a, 1), 0) AS BIGINT)"),
             ("SELECT count(*), cardinality(a)", "SELECT count(*), CAST(cardinality(a) AS BIGINT)"),
         ] {
-            let mut parsed = Parser::parse_sql(&EngineDialect { in_mapping: false }, sql).unwrap().remove(0);
+            let mut parsed = Parser::parse_sql(&EngineDialect::new(sql), sql).unwrap().remove(0);
             rewrite(&mut parsed);
             assert_eq!(parsed.to_string(), expected);
         }

@@ -4,21 +4,49 @@
 //! PostgreSQL's parser tries every argument of a call as the expression of a name first, so that each level of nested
 //! calls doubles the work. A name is an identifier here (`since => '2026-09-01'`), which is seen at once. It wants `FROM` in a FETCH, which
 //! PostgreSQL does not.
+//!
+//! The parser reads a word with a meaning of its own (CASE, POSITION, a table in parentheses) once more as something else where
+//! the first reading fails, which doubles the work with each level, too. So it has so many steps as the text is long, and more.
 
 use std::any::TypeId;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
-use datafusion::sql::sqlparser::ast::{FetchDirection, FetchPosition, Statement};
+use datafusion::sql::sqlparser::ast::{Expr, FetchDirection, FetchPosition, Statement};
 use datafusion::sql::sqlparser::dialect::{Dialect, PostgreSqlDialect, Precedence};
 use datafusion::sql::sqlparser::keywords::Keyword;
 use datafusion::sql::sqlparser::parser::{Parser, ParserError};
 use datafusion::sql::sqlparser::tokenizer::Token;
 
-/// See above.
+/// See above. It is for one text.
 #[derive(Debug)]
 pub struct EngineDialect {
     /// True for the expressions of a mapping: `x -> x + 1` is a lambda (elsewhere the arrow is left to JSON), and `user` a
     /// column.
-    pub in_mapping: bool,
+    in_mapping: bool,
+    /// Expressions and tables that may still be begun.
+    steps: AtomicUsize,
+}
+
+/// Steps of the shortest text; what people and programs write takes less than one a byte.
+const LEAST_STEPS: usize = 100_000;
+const STEPS_OF_A_BYTE: usize = 4;
+
+impl EngineDialect {
+    /// For a text of SQL.
+    pub fn new(sql: &str) -> Self {
+        Self { in_mapping: false, steps: AtomicUsize::new(LEAST_STEPS + STEPS_OF_A_BYTE * sql.len()) }
+    }
+
+    /// For an expression of a mapping.
+    pub fn of_mapping(expression: &str) -> Self {
+        Self { in_mapping: true, ..Self::new(expression) }
+    }
+
+    /// False where there were too many.
+    fn step(&self) -> bool {
+        let taken = self.steps.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |left| left.checked_sub(1));
+        taken.is_ok()
+    }
 }
 
 const POSTGRES: PostgreSqlDialect = PostgreSqlDialect {};
@@ -61,6 +89,15 @@ fn fetch(parser: &mut Parser) -> Result<Statement, ParserError> {
 impl Dialect for EngineDialect {
     fn parse_statement(&self, parser: &mut Parser) -> Option<Result<Statement, ParserError>> {
         parser.parse_keyword(Keyword::FETCH).then(|| fetch(parser))
+    }
+
+    fn parse_prefix(&self, _: &mut Parser) -> Option<Result<Expr, ParserError>> {
+        (!self.step()).then_some(Err(ParserError::RecursionLimitExceeded))
+    }
+
+    // asked by each SELECT; without it the next expression is missed
+    fn supports_empty_projections(&self) -> bool {
+        self.step()
     }
 
     fn supports_named_fn_args_with_expr_name(&self) -> bool {
@@ -130,7 +167,6 @@ impl Dialect for EngineDialect {
         supports_comment_on
         supports_load_extension
         supports_named_fn_args_with_colon_operator
-        supports_empty_projections
         supports_nested_comments
         supports_string_escape_constant
         supports_numeric_literal_underscores
@@ -161,7 +197,7 @@ mod tests {
     use super::*;
 
     fn parsed(sql: &str) -> String {
-        Parser::parse_sql(&EngineDialect { in_mapping: false }, sql).unwrap()[0].to_string()
+        Parser::parse_sql(&EngineDialect::new(sql), sql).unwrap()[0].to_string()
     }
 
     /// Where each level doubled the work, this many would take days.
@@ -171,7 +207,6 @@ mod tests {
     fn nested_calls_take_no_time() {
         let (sender, done) = mpsc::channel();
         let parse = move || {
-            let dialect = EngineDialect { in_mapping: false };
             for (call, end) in [
                 ("abs(", ")"),
                 ("replace('a', 'b', ", ")"),
@@ -180,6 +215,7 @@ mod tests {
                 ("CAST(abs(", ") AS DOUBLE)"),
             ] {
                 let sql = format!("SELECT {}x{}", call.repeat(LEVELS), end.repeat(LEVELS));
+                let dialect = EngineDialect::new(&sql);
                 let parser = Parser::new(&dialect).with_recursion_limit(10 * LEVELS);
                 sender.send(parser.try_with_sql(&sql).unwrap().parse_statements().unwrap().len()).unwrap();
             }
@@ -188,6 +224,41 @@ mod tests {
         for _ in 0..5 {
             assert_eq!(done.recv_timeout(Duration::from_secs(120)), Ok(1));
         }
+    }
+
+    /// What is read in two ways on each level, and fails in the end.
+    #[test]
+    fn what_is_wrong_is_told_soon() {
+        let (sender, done) = mpsc::channel();
+        let parse = move || {
+            for (level, end) in [
+                ("CASE (a, ", ""),
+                ("CAST(a, ", ""),
+                ("position(a, ", ""),
+                ("position(a, ", "x"),
+                ("substring(position(a, ", "x"),
+                ("a IN ((SELECT ", ""),
+                ("EXISTS (a, ", ""),
+                ("INTERVAL (a, ", ""),
+                ("extract(a, ", ""),
+                ("(SELECT 1 FROM ((SELECT ", ""),
+                ("1 FROM ((SELECT ", ""),
+                ("FROM ((SELECT ", ""),
+                ("NOT (CASE (a), ", ")"),
+            ] {
+                let sql = format!("SELECT {}{end}", level.repeat(LEVELS));
+                let dialect = EngineDialect::new(&sql);
+                let parser = Parser::new(&dialect).with_recursion_limit(10 * LEVELS);
+                let failed = parser.try_with_sql(&sql).unwrap().parse_statements().is_err();
+                sender.send((level, failed)).unwrap();
+            }
+        };
+        let parsing = thread::Builder::new().stack_size(64 << 20).spawn(parse).unwrap();
+        for _ in 0..13 {
+            let (level, failed) = done.recv_timeout(Duration::from_secs(120)).unwrap();
+            assert!(failed, "{level}");
+        }
+        parsing.join().unwrap();
     }
 
     #[test]
@@ -200,7 +271,7 @@ mod tests {
     #[test]
     fn lambdas_where_they_are_wanted() {
         let sql = "SELECT array_transform(a, x -> x + 1), array_filter(a, (x) -> x['n'] > 1), user['id']::INT FROM t";
-        let parsed = Parser::parse_sql(&EngineDialect { in_mapping: true }, sql).unwrap();
+        let parsed = Parser::parse_sql(&EngineDialect::of_mapping(sql), sql).unwrap();
         assert!(format!("{parsed:?}").matches("Lambda").count() >= 2, "{parsed:?}");
         assert!(format!("{parsed:?}").contains("Identifier(Ident { value: \"user\""), "{parsed:?}");
     }
@@ -219,7 +290,10 @@ mod tests {
         ] {
             assert_eq!(parsed(sql), expected);
         }
-        assert_eq!(Parser::parse_sql(&EngineDialect { in_mapping: false }, "FETCH 2 c; CLOSE c").unwrap().len(), 2);
+        assert_eq!(
+            Parser::parse_sql(&EngineDialect::new("FETCH 2 c; CLOSE c"), "FETCH 2 c; CLOSE c").unwrap().len(),
+            2
+        );
     }
 
     #[test]
@@ -230,11 +304,7 @@ mod tests {
             "SELECT ARRAY[1, 2], count(*) FILTER (WHERE a > 1), \"Quoted\" FROM t /* a /* b */ */ WHERE x ~ 'a' GROUP BY ()",
         ] {
             let theirs = Parser::parse_sql(&POSTGRES, sql).map(|s| s[0].to_string());
-            assert_eq!(
-                Parser::parse_sql(&EngineDialect { in_mapping: false }, sql).map(|s| s[0].to_string()),
-                theirs,
-                "{sql}"
-            );
+            assert_eq!(Parser::parse_sql(&EngineDialect::new(sql), sql).map(|s| s[0].to_string()), theirs, "{sql}");
         }
     }
 }

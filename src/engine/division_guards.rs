@@ -5,14 +5,13 @@
 
 use datafusion::common::DFSchema;
 use datafusion::common::config::ConfigOptions;
-use datafusion::common::tree_node::{Transformed, TreeNode, TreeNodeRecursion};
+use datafusion::common::tree_node::{Transformed, TreeNodeRecursion};
 use datafusion::error::Result;
 use datafusion::logical_expr::expr::{AggregateFunction, BinaryExpr};
-use datafusion::logical_expr::expr_rewriter::NamePreserver;
 use datafusion::logical_expr::utils::{merge_schema, split_binary, split_conjunction_owned};
 use datafusion::logical_expr::{Expr, ExprSchemable, LogicalPlan, Operator, lit, when};
 use datafusion::optimizer::AnalyzerRule;
-use rejoin_instances::trees::{change_expressions, change_nodes, change_parts, walk_expressions, walk_parts};
+use rejoin_instances::trees::{change_named_expressions, change_nodes, change_parts, walk_expressions, walk_parts};
 
 use crate::functions::checked_function;
 
@@ -28,19 +27,9 @@ impl AnalyzerRule for GuardDivisions {
             }
             let columns = merge_schema(&node.inputs());
             let is_filter = matches!(node, LogicalPlan::Filter(_));
-            let names = NamePreserver::new(&node);
-            let mut guard = |expr: Expr| {
-                let name = names.save(&expr);
-                let guarded = match is_filter {
-                    true => guarded_filter(expr, &columns, Failing::WholeNumbers)?,
-                    false => guarded(expr, &columns, Failing::WholeNumbers)?,
-                };
-                Ok(guarded.update_data(|expr| name.restore(expr)))
-            };
-            change_expressions(node, &mut |expr| match expr {
-                // each has the name that the node above knows
-                Expr::GroupingSet(_) => expr.map_children(&mut guard),
-                expr => guard(expr),
+            change_named_expressions(node, &mut |expr| match is_filter {
+                true => guarded_filter(expr, &columns, Failing::WholeNumbers),
+                false => guarded(expr, &columns, Failing::WholeNumbers),
             })
         })?;
         Ok(plan.data)

@@ -9,17 +9,17 @@ use std::sync::Arc;
 use arrow::datatypes::{DataType, IntervalUnit};
 use datafusion::common::config::ConfigOptions;
 use datafusion::common::tree_node::Transformed;
-use datafusion::common::{Column, DFSchema, ScalarValue};
+use datafusion::common::{Column, DFSchema};
 use datafusion::error::Result;
 use datafusion::logical_expr::expr::{
     AggregateFunction, Between, BinaryExpr, Case, InList, InSubquery, SetComparison, Sort, WindowFunctionParams,
 };
 use datafusion::logical_expr::expr_rewriter::FunctionRewrite;
 use datafusion::logical_expr::{
-    Expr, ExprSchemable, LogicalPlan, Operator, Projection, Subquery, WindowFunctionDefinition, lit, when,
+    Expr, ExprSchemable, LogicalPlan, Operator, Projection, Subquery, WindowFunctionDefinition,
 };
 
-use crate::functions::{aggregate_of, extreme_interval, interval_length};
+use crate::functions::{aggregate_of, extreme_interval, interval_length, other_interval};
 
 /// An interval's type.
 pub(super) const INTERVAL: DataType = DataType::Interval(IntervalUnit::MonthDayNano);
@@ -44,12 +44,10 @@ pub(super) fn by_lengths(mut expr: Expr, columns: &DFSchema) -> Result<Transform
             return Ok(Transformed::new_transformed(expr, is_changed));
         }
         Expr::ScalarFunction(call) if call.name() == "nullif" => {
-            if let [value, other] = call.args.as_slice()
-                && [value, other].iter().all(|value| is_interval(value, columns))
+            if let [value, other] = call.args.as_mut_slice()
+                && [&*value, &*other].iter().all(|value| is_interval(value, columns))
             {
-                let is_equal = interval_length(value.clone()).eq(interval_length(other.clone()));
-                let none = lit(ScalarValue::IntervalMonthDayNano(None));
-                return Ok(Transformed::yes(when(is_equal, none).otherwise(value.clone())?));
+                return Ok(Transformed::yes(other_interval(std::mem::take(value), std::mem::take(other))));
             }
             return Ok(Transformed::no(expr));
         }

@@ -2,7 +2,8 @@
 //!
 //! Statements:
 //!
-//! * `session`: [`Engine`], the only way to ask SQL; shell, servers, reports and rebuilds hold the same one.
+//! * `session`: [`Engine`], the only way to ask SQL; shell, servers, reports and rebuilds hold the same one. `rules`: the rules that change
+//!   a statement on its way to operators, in their order.
 //! * `statement`: one statement, parsed once, with the names in it. `running`: a statement that runs. `explained`: its plan as lines.
 //! * `hints`: planning errors with the nearest right name. `parameters`: `$1` in the arguments of table functions.
 //! * `remote`: plans that another process computes. `copy_to`: what `COPY` writes to a file.
@@ -18,8 +19,8 @@
 //!   and intervals. `written_calls`: calls that these write.
 //! * `list_rows`: functions that give the items of lists as rows. `ordered_sets`: aggregates of rows in an order, such as `mode`.
 //!   `json_calls`: JSON of many rows.
-//! * `row_values`: rows of values beside each other. `named_windows`: windows that go on from others. `operators`: operators and brackets.
-//!   `counts`: the type of what counts.
+//! * `row_values`: rows of values beside each other. `named_windows`: windows that go on from others. `fetch_first`: FETCH as LIMIT.
+//!   `operators`: operators and brackets. `counts`: the type of what counts.
 //!
 //! Plans, changed before they are computed:
 //!
@@ -74,6 +75,7 @@ mod division_guards;
 mod events;
 mod expanded;
 pub mod explained;
+mod fetch_first;
 mod first_of_groups;
 mod first_rows;
 mod groupings;
@@ -116,6 +118,7 @@ pub mod report;
 pub mod report_call;
 mod reporting_window;
 mod row_values;
+mod rules;
 mod running;
 mod segments;
 mod sequences;

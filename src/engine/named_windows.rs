@@ -103,7 +103,7 @@ mod tests {
     use super::*;
 
     fn resolved(sql: &str) -> Result<String> {
-        let mut parsed = Parser::parse_sql(&EngineDialect { in_mapping: false }, sql).unwrap().remove(0);
+        let mut parsed = Parser::parse_sql(&EngineDialect::new(sql), sql).unwrap().remove(0);
         resolve(&mut parsed)?;
         Ok(parsed.to_string())
     }

@@ -199,6 +199,6 @@ mod tests {
     }
 
     fn parsed(sql: &str) -> datafusion::sql::sqlparser::ast::Statement {
-        Parser::parse_sql(&EngineDialect { in_mapping: false }, sql).unwrap().remove(0)
+        Parser::parse_sql(&EngineDialect::new(sql), sql).unwrap().remove(0)
     }
 }

@@ -120,7 +120,7 @@ const BENEATH: &str = "\u{1f}beneath";
 /// A query above another, which is to be put into it.
 static ABOVE: LazyLock<Option<Select>> = LazyLock::new(|| {
     let sql = format!("SELECT 1 FROM (SELECT 1) AS \"{BENEATH}\"");
-    match Parser::parse_sql(&EngineDialect { in_mapping: false }, &sql).ok()?.pop()? {
+    match Parser::parse_sql(&EngineDialect::new(&sql), &sql).ok()?.pop()? {
         Sql::Query(query) => match *query.body {
             SetExpr::Select(select) => Some(*select),
             _ => None,
@@ -397,7 +397,7 @@ mod tests {
     use super::*;
 
     fn resolved(sql: &str) -> String {
-        let mut statement = Parser::parse_sql(&EngineDialect { in_mapping: false }, sql).unwrap().remove(0);
+        let mut statement = Parser::parse_sql(&EngineDialect::new(sql), sql).unwrap().remove(0);
         resolve(&mut statement);
         statement.to_string()
     }

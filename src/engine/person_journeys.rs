@@ -128,6 +128,13 @@ impl PersonJourneys {
         Ok(LogicalPlanBuilder::from(events).join_with_expr_keys(marked, JoinType::Left, keys, None)?.build()?)
     }
 
+    /// True on the rows of visits that have a row of `events` for which `marks` is true, no matter whose row it is.
+    pub fn of_marked_visit(events: LogicalPlan, marks: Expr) -> Result<Expr> {
+        let visit = Self::visit_with_start()?.alias("marked_visit");
+        let marked = LogicalPlanBuilder::from(events).filter(marks)?.project([visit])?.build()?;
+        Ok(in_subquery(Self::visit_with_start()?, Arc::new(marked)))
+    }
+
     /// True on the rows of visits that are marked.
     pub fn in_marked_visit() -> Expr {
         ident("marked_visit").is_not_null()

@@ -139,7 +139,8 @@ fn planned(name: &str, text: &str, events: &DFSchema, context: &mut dyn Relation
     if text.trim().is_empty() {
         return Err(Error::query("there is no condition; write one over the columns of events, such as orders > 0"));
     }
-    let parser = DFParserBuilder::new(text).with_dialect(&EngineDialect { in_mapping: false }).build();
+    let dialect = EngineDialect::new(text);
+    let parser = DFParserBuilder::new(text).with_dialect(&dialect).build();
     let ExprWithAlias { expr: mut parsed, alias } = parser.and_then(|mut parser| parser.parse_into_expr())?;
     if let Some(alias) = alias {
         return Err(Error::query(format!("a condition has no name of its own, as {alias} is")));

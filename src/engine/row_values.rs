@@ -4,26 +4,113 @@
 use std::ops::ControlFlow;
 
 use datafusion::sql::sqlparser::ast::{
-    BinaryOperator, Expr, Function, FunctionArg, FunctionArgExpr, FunctionArguments, GroupByExpr, Select,
-    UnaryOperator, VisitorMut,
+    BinaryOperator, Expr, Function, FunctionArg, FunctionArgExpr, FunctionArguments, GroupByExpr, Query, Select,
+    UnaryOperator, Visitor, VisitorMut,
 };
-use rejoin_instances::syntax::{PartMut, change};
+use rejoin_instances::syntax::{PartMut, change, walk};
+
+use crate::{Error, Result};
 
 /// Rows of a list that are written out, at most; longer ones stay a list, which is looked up.
 const WRITTEN_OUT: usize = 100;
 
+/// Expressions that a statement may have more for being written out. A row that is compared with several others is written as often, with
+/// all that its values are made of, so that rows within rows would multiply.
+const MOST_COPIES: usize = 20_000;
+
 /// Writes the rows of values of a statement, or of a part of one, value by value.
-pub(super) fn rewrite(part: &mut impl PartMut) {
-    // it never breaks off
-    let _ = change(part, &mut RowValueRewriter);
+///
+/// # Errors
+/// That would make the statement too large.
+pub(super) fn rewrite(part: &mut impl PartMut) -> Result<()> {
+    match change(part, &mut RowValueRewriter { copies: 0 }) {
+        ControlFlow::Break(error) => Err(error),
+        ControlFlow::Continue(()) => Ok(()),
+    }
 }
 
-struct RowValueRewriter;
+struct RowValueRewriter {
+    /// Expressions that were copied.
+    copies: usize,
+}
+
+impl RowValueRewriter {
+    /// Counts values that are written several times.
+    fn copy(&mut self, values: &[Expr], times: usize) -> ControlFlow<Error> {
+        self.copies = self.copies.saturating_add(parts(values).saturating_mul(times));
+        match self.copies > MOST_COPIES {
+            true => ControlFlow::Break(Error::query(format!(
+                "rows of values are compared within each other too often: written out value by value, the statement would have more \
+                 than {MOST_COPIES} further expressions; compare the values themselves"
+            ))),
+            false => ControlFlow::Continue(()),
+        }
+    }
+
+    /// The expression value by value; None for one that stays as it is.
+    fn settled(&mut self, expr: &Expr) -> ControlFlow<Error, Option<Expr>> {
+        ControlFlow::Continue(match expr {
+            Expr::BinaryOp { op: BinaryOperator::Overlaps, .. } => {
+                let message = "OVERLAPS is not supported; where a is before b, and c before d, \
+                               (a, b) OVERLAPS (c, d) is a < d AND c < b";
+                return ControlFlow::Break(Error::query(message));
+            }
+            Expr::BinaryOp { left, op, right } => match (row(left), row(right)) {
+                (Some(left), Some(right)) if left.len() == right.len() => {
+                    // an order asks whether they are equal, too
+                    let times = usize::from(!matches!(op, BinaryOperator::Eq | BinaryOperator::NotEq));
+                    self.copy(&left, times)?;
+                    self.copy(&right, times)?;
+                    compared(&left, op, &right)
+                }
+                _ => None,
+            },
+            Expr::InList { expr: value, list, negated } if list.len() <= WRITTEN_OUT => match row(value) {
+                Some(values) => {
+                    self.copy(&values, list.len().saturating_sub(1))?;
+                    among(&values, list, *negated)
+                }
+                None => None,
+            },
+            Expr::IsNull(value) => row(value).and_then(|values| each(values, |value| Expr::IsNull(Box::new(value)))),
+            Expr::IsNotNull(value) => {
+                row(value).and_then(|values| each(values, |value| Expr::IsNotNull(Box::new(value))))
+            }
+            _ => None,
+        })
+    }
+}
+
+/// Of how many expressions and queries values are made.
+fn parts(values: &[Expr]) -> usize {
+    struct Counter(usize);
+
+    impl Visitor for Counter {
+        type Break = ();
+
+        fn pre_visit_query(&mut self, _: &Query) -> ControlFlow<()> {
+            self.0 += 1;
+            ControlFlow::Continue(())
+        }
+
+        fn pre_visit_expr(&mut self, _: &Expr) -> ControlFlow<()> {
+            self.0 += 1;
+            ControlFlow::Continue(())
+        }
+    }
+
+    let mut counter = Counter(0);
+    values.iter().for_each(|value| {
+        // it never breaks off
+        let _ = walk(value, &mut counter);
+    });
+    counter.0
+}
 
 impl VisitorMut for RowValueRewriter {
-    type Break = ();
+    type Break = Error;
 
-    fn pre_visit_select(&mut self, select: &mut Select) -> ControlFlow<()> {
+    fn pre_visit_select(&mut self, select: &mut Select) -> ControlFlow<Error> {
         if let GroupByExpr::Expressions(groups, _) = &mut select.group_by {
             *groups = std::mem::take(groups)
                 .into_iter()
@@ -36,22 +123,8 @@ impl VisitorMut for RowValueRewriter {
         ControlFlow::Continue(())
     }
 
-    fn post_visit_expr(&mut self, expr: &mut Expr) -> ControlFlow<()> {
-        let settled = match expr {
-            Expr::BinaryOp { left, op, right } => match (row(left), row(right)) {
-                (Some(left), Some(right)) if left.len() == right.len() => compared(&left, op, &right),
-                _ => None,
-            },
-            Expr::InList { expr: value, list, negated } if list.len() <= WRITTEN_OUT => {
-                row(value).and_then(|values| among(&values, list, *negated))
-            }
-            Expr::IsNull(value) => row(value).and_then(|values| each(values, |value| Expr::IsNull(Box::new(value)))),
-            Expr::IsNotNull(value) => {
-                row(value).and_then(|values| each(values, |value| Expr::IsNotNull(Box::new(value))))
-            }
-            _ => None,
-        };
-        if let Some(settled) = settled {
+    fn post_visit_expr(&mut self, expr: &mut Expr) -> ControlFlow<Error> {
+        if let Some(settled) = self.settled(expr)? {
             *expr = Expr::Nested(Box::new(settled));
         }
         ControlFlow::Continue(())
@@ -152,12 +225,31 @@ mod tests {
             ("a = 1", "a = 1"),
         ] {
             let sql = format!("SELECT a FROM t WHERE {sql} GROUP BY (a, b), c, GROUPING SETS ((a, b), ())");
-            let mut parsed = Parser::parse_sql(&EngineDialect { in_mapping: false }, &sql).unwrap().remove(0);
+            let mut parsed = Parser::parse_sql(&EngineDialect::new(&sql), &sql).unwrap().remove(0);
             for _ in 0..2 {
-                rewrite(&mut parsed);
+                rewrite(&mut parsed).unwrap();
                 let wanted = format!("SELECT a FROM t WHERE {expected} GROUP BY a, b, c, GROUPING SETS ((a, b), ())");
                 assert_eq!(parsed.to_string(), wanted);
             }
+        }
+    }
+
+    #[test]
+    fn rows_within_rows_do_not_multiply() {
+        let within = |times: usize, next: &dyn Fn(&str) -> String| {
+            let expr = (0..times).fold("a < 1".to_string(), |expr, _| next(&expr));
+            let sql = format!("SELECT {expr}");
+            let mut parsed = Parser::parse_sql(&EngineDialect::new(&sql), &sql).unwrap().remove(0);
+            rewrite(&mut parsed).map(|()| parsed.to_string().len())
+        };
+        let in_order = |expr: &str| format!("(({expr}), b) < (true, 2)");
+        let in_list = |expr: &str| format!("(({expr}), b) IN ({})", ["(true, 2)"; 20].join(", "));
+        let equal = |expr: &str| format!("(({expr}), b) = (true, 2)");
+        assert!(within(3, &in_order).unwrap() < 1_000);
+        assert!(within(15, &equal).unwrap() < 1_000);
+        for next in [&in_order as &dyn Fn(&str) -> String, &in_list] {
+            let error = within(15, next).unwrap_err().to_string();
+            assert!(error.contains("rows of values are compared within each other too often"), "{error}");
         }
     }
 }

@@ -17,7 +17,7 @@ use super::journey::{
 };
 use super::names::ColumnNames;
 use super::person_journeys::{JourneyScope, PersonJourneys};
-use super::predicates::predicate;
+use super::predicates::{PredicateTexts, Predicates, predicate};
 use super::reporting_window::{lies_in, window};
 use super::segments;
 use super::stored_terms::stored_terms;
@@ -32,10 +32,23 @@ use crate::time::parse_duration;
 use crate::{Error, Result};
 
 /// Arguments of `funnel`, in order.
-pub(super) const FUNNEL: &[&str] = &["steps", "container", "within", "next", "since", "until", "by", "segment"];
+pub(super) const FUNNEL: &[&str] =
+    &["steps", "container", "within", "next", "since", "until", "by", "visitors", "visits", "segment"];
 /// Arguments of `flow`, in order.
-pub(super) const FLOW: &[&str] =
-    &["dimension", "after", "before", "depth", "container", "since", "until", "inherited", "segment"];
+pub(super) const FLOW: &[&str] = &[
+    "dimension",
+    "after",
+    "before",
+    "depth",
+    "container",
+    "since",
+    "until",
+    "inherited",
+    "touches",
+    "visitors",
+    "visits",
+    "segment",
+];
 /// Arguments of `segment_members`, in order.
 pub(super) const MEMBERS: &[&str] = &["name"];
 /// The bits of a column that holds which steps a row satisfies.
@@ -64,7 +77,8 @@ pub(super) fn plan(
     };
     let persons = scope.by_person.then(|| PersonJourneys::of(view)).transpose()?;
     let in_visits = scope.container == Container::Visit;
-    let call = Call { arguments, view, events, in_visits, persons, segment };
+    let predicates = PredicateTexts::of(arguments)?.plan(events.schema(), context)?;
+    let call = Call { arguments, view, events, in_visits, persons, predicates, segment };
     match function {
         "funnel" => call.funnel(context),
         _ => call.flow(context),
@@ -79,6 +93,8 @@ struct Call<'c> {
     in_visits: bool,
     /// The journeys are those of persons.
     persons: Option<PersonJourneys>,
+    /// Touches, visitors and visits that count, but for those of a segment.
+    predicates: Predicates,
     /// What is true of the rows of a segment, and what it is made of, where the question is about one.
     segment: Option<(Expr, Container)>,
 }
@@ -146,12 +162,16 @@ impl Call<'_> {
         let depth = self.arguments.count("depth")?.unwrap_or(3);
         let inherited = self.arguments.flag("inherited")?.unwrap_or(false);
         let exists = |name: &str| names.exists(name);
+        let mut item = item_of(&name, &dimension, classes.clone(), inherited, &exists);
+        if let Some(touches) = &self.predicates.touches {
+            item = when(touches.clone(), item).end()?;
+        }
         let items = Items {
             dimension: dimension.name().clone(),
-            classes: classes.clone(),
+            classes,
             set: Some(columns::set_column(dimension.name())).filter(|set| exists(set)),
             inherited,
-            item: item_of(&name, &dimension, classes, inherited, &exists),
+            item,
         };
         let asked = SequenceRows { steps: vec![anchors], all: false, groupings: &[], items: Some(items), times: false };
         let journeys = self.sequence(Sequence::Flow { depth, before }, &asked)?;
@@ -169,7 +189,7 @@ impl Call<'_> {
         let spec = SequenceSpec { in_visits: self.in_visits, sequence };
         let Some(persons) = &self.persons else { return self.of_visitors(&spec, asked, None) };
         let alone = self.of_visitors(&spec, asked, Some(persons))?;
-        let shared = self.of_segment(self.own_rows()?, Some(persons))?.and(persons.shared());
+        let shared = self.asked_about(self.own_rows()?, Some(persons))?.and(persons.shared());
         let shared = self.plain(&spec, asked, shared, true)?;
         Ok(LogicalPlanBuilder::from(alone).union(shared)?.build()?)
     }
@@ -184,7 +204,7 @@ impl Call<'_> {
         if let Some(stored) = self.stored(spec, asked, alone)? {
             return Ok(stored);
         }
-        let rows = self.of_segment(self.own_rows()?, None)?;
+        let rows = self.asked_about(self.own_rows()?, None)?;
         self.plain(spec, asked, alone.iter().fold(rows, |rows, persons| rows.and(persons.alone())), false)
     }
 
@@ -194,13 +214,19 @@ impl Call<'_> {
         asked: &SequenceRows<'_>,
         alone: Option<&PersonJourneys>,
     ) -> Result<Option<LogicalPlan>> {
+        if self.by_other_rows() {
+            return Ok(None);
+        }
         let Some(stored) = self.view.stored_events() else { return Ok(None) };
         let mut terms = RowTerms { steps: asked.bits(), ..RowTerms::default() };
         terms.by = asked.groupings.iter().map(|grouping| grouping.value.clone()).collect();
         if let Some((segment, _)) = &self.segment {
             // rows of others are not there
             terms.steps.iter_mut().for_each(|step| *step = segment.clone().and(step.clone()));
-            terms.touches = asked.items.is_some().then(|| segment.clone());
+        }
+        if asked.items.is_some() {
+            let segment = self.segment.iter().map(|(segment, _)| segment);
+            terms.touches = segment.chain(&self.predicates.touches).cloned().reduce(Expr::and);
         }
         if let (Some(persons), Some(first)) = (alone, terms.steps.first_mut()) {
             // a journey without its first row gives nothing
@@ -231,7 +257,8 @@ impl Call<'_> {
             Ok(value.map_or_else(|| ident(name), |value| value.alias(name)))
         });
         let mut columns = columns.collect::<Result<Vec<_>>>()?;
-        if by_person {
+        if by_person || self.by_other_rows() {
+            // such rows are sorted anew
             columns.extend(by_visitor::tie_columns()?);
         }
         let rows = rows.and(asked.some());
@@ -242,24 +269,45 @@ impl Call<'_> {
 
     /// True on the rows that journeys are made of.
     fn own_rows(&self) -> Result<Expr> {
+        let own = self.rows_of_visitors()?;
+        Ok(if self.in_visits { own.and(in_visit()) } else { own })
+    }
+
+    /// True on the suite's rows that are somebody's.
+    fn rows_of_visitors(&self) -> Result<Expr> {
         let suite = self.view.one_suite()?;
-        let own = ident("visitor_id").is_not_null().and(ident("suite").eq(lit(suite.suite.clone())));
-        Ok(match self.in_visits {
-            true => own.and(ident("row_kind").eq(lit("online"))).and(ident("visit_num").is_not_null()),
-            false => own,
-        })
+        Ok(ident(VISITOR_ID).is_not_null().and(ident("suite").eq(lit(suite.suite.clone()))))
+    }
+
+    /// True where other rows of a visitor, a person or a visit say whether a row counts.
+    fn by_other_rows(&self) -> bool {
+        self.predicates.visitors.is_some() || self.predicates.visits.is_some()
     }
 
     /// Those of `rows` that the question is about. With `persons`, where it is about visitors: all rows of the persons who are
     /// some of them.
-    fn of_segment(&self, rows: Expr, persons: Option<&PersonJourneys>) -> Result<Expr> {
+    fn asked_about(&self, rows: Expr, persons: Option<&PersonJourneys>) -> Result<Expr> {
+        let with_marked_row = |marks: Expr| -> Result<Expr> {
+            Ok(match persons {
+                Some(persons) => PersonJourneys::with_marked_row(self.events.clone(), marks.and(persons.shared()))?,
+                None => by_visitor::with_marked_row(self.events.clone(), marks)?,
+            })
+        };
+        let mut asked = rows;
+        if let Some(marks) = &self.predicates.visitors {
+            // offline rows say whose journeys count in the container visit, too
+            asked = asked.and(with_marked_row(self.rows_of_visitors()?.and(marks.clone()))?);
+        }
+        if let Some(marks) = &self.predicates.visits {
+            let marks = self.rows_of_visitors()?.and(in_visit()).and(marks.clone());
+            asked = asked.and(in_visit()).and(PersonJourneys::of_marked_visit(self.events.clone(), marks)?);
+        }
         Ok(match (&self.segment, persons) {
-            (None, _) => rows,
-            (Some((segment, Container::Visitor)), Some(persons)) => {
-                let marks = rows.clone().and(persons.shared()).and(segment.clone());
-                rows.and(PersonJourneys::with_marked_row(self.events.clone(), marks)?)
+            (None, _) => asked,
+            (Some((segment, Container::Visitor)), Some(_)) => {
+                asked.and(with_marked_row(self.own_rows()?.and(segment.clone()))?)
             }
-            (Some((segment, _)), _) => rows.and(segment.clone()),
+            (Some((segment, _)), _) => asked.and(segment.clone()),
         })
     }
 
@@ -268,6 +316,11 @@ impl Call<'_> {
         let zone = &self.view.one_suite()?.time_zone;
         Ok(lies_in(window(since.as_deref(), until.as_deref(), zone)?))
     }
+}
+
+/// True on rows of a visit.
+fn in_visit() -> Expr {
+    ident("row_kind").eq(lit("online")).and(ident("visit_num").is_not_null())
 }
 
 /// Who belongs to a segment.
@@ -291,7 +344,8 @@ fn members(
     let sequence = Sequence::Members { steps: segment.steps.iter().map(follows).collect::<Result<_>>()? };
     let in_visits = segment.container == Container::Visit;
     let persons = segment.by_person.then(|| PersonJourneys::of(view)).transpose()?;
-    let call = Call { arguments, view, events: events.clone(), in_visits, persons, segment: None };
+    let predicates = Predicates::default();
+    let call = Call { arguments, view, events: events.clone(), in_visits, persons, predicates, segment: None };
     let all = segment.steps.iter().any(|step| step.next);
     let asked = SequenceRows { steps, all, groupings: &[], items: None, times: true };
     if !segment.by_person {

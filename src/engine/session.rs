@@ -16,7 +16,6 @@ use datafusion::execution::{FunctionRegistry, TaskContext};
 use datafusion::logical_expr::{LogicalPlan, Statement as PlannedSet};
 use datafusion::optimizer::AnalyzerRule;
 use datafusion::optimizer::analyzer::function_rewrite::ApplyFunctionRewrites;
-use datafusion::physical_optimizer::PhysicalOptimizerRule;
 use datafusion::physical_plan::{ExecutionPlan, execute_stream};
 use datafusion::prelude::{SessionConfig, SessionContext};
 use futures::future::BoxFuture;
@@ -26,43 +25,26 @@ use tokio::sync::OnceCell;
 
 use super::catalog::LakeSchema;
 use super::copy_to::held_by_file;
-use super::counted_sets::CountRows;
-use super::division_guards::GuardDivisions;
-use super::first_of_groups::TakeFirstOfGroups;
-use super::first_rows::ReadFirstRows;
 use super::hints::{operator_error, planning_error};
-use super::in_turn::ManyInTurn;
-use super::interval_groups::GroupIntervals;
-use super::interval_lengths::OrderIntervals;
-use super::join_filters::FiltersSeeNulls;
 use super::journey::JourneyQueryPlanner;
 use super::kept_events::KeptEvents;
 use super::known_persons::KeptPersons;
-use super::large_constants::NoLargeConstants;
-use super::lateral::PutAbove;
 use super::members::{CollectedMembers, KeptSegments, KnownSegments};
-use super::one_value::AggregateValues;
 use super::pins::Pins;
-use super::ranges_in_turn::ReadRangesInTurn;
 use super::remote::Remote;
 use super::report::ReportPlanner;
 use super::report_call::is_report;
+use super::rules::with_rules;
 use super::running::Running;
 use super::segments::{self, RewriteSegments};
-use super::similar::RewriteSimilar;
 use super::some_visitors::SomeVisitors;
 use super::sort_memory;
 use super::spellings;
 use super::statement::{Names, Statement};
-use super::touches::RewriteTouch;
-use super::union::MergeUnions;
 use super::unread_columns::without_unread;
 use super::view::LakeView;
-use super::window::PlanWindows;
-use super::window_order::OrderByColumns;
-use super::written_times::{IntervalArithmetic, ReadTimes};
-use super::yielding::{YieldInJoins, yielding};
-use super::zone::{Clocks, UTC, in_zone, zone_of};
+use super::yielding::yielding;
+use super::zone::{UTC, in_zone, zone_of};
 use crate::error::did_you_mean;
 use crate::functions::{self, Persons};
 use crate::lake::Lake;
@@ -214,34 +196,19 @@ impl Engine {
             config = remote.configured(config);
         }
         let schema = Arc::new(LakeSchema::new(Arc::new(LakeView::new(lake.clone(), settings.suite, pinned.clone()))));
-        let mut state = SessionStateBuilder::new()
+        let state = SessionStateBuilder::new()
             .with_config(config)
             .with_runtime_env(runtime)
             .with_default_features()
             .with_query_planner(Arc::new(JourneyQueryPlanner))
-            .with_relation_planners(vec![Arc::new(ReportPlanner::new(schema.clone()))])
-            .with_analyzer_rule(Arc::new(PlanWindows::new(schema.clone())))
-            .with_analyzer_rule(Arc::new(PutAbove))
-            .with_analyzer_rule(Arc::new(ReadTimes))
-            .with_analyzer_rule(Arc::new(GuardDivisions))
-            .with_analyzer_rule(Arc::new(GroupIntervals))
-            .with_analyzer_rule(Arc::new(AggregateValues))
-            .with_analyzer_rule(Arc::new(CountRows))
-            .with_analyzer_rule(Arc::new(OrderByColumns))
-            .with_analyzer_rule(Arc::new(Clocks));
-        // before DataFusion's own planners, of which one takes each `extract`
-        state.expr_planners().get_or_insert_default().insert(0, Arc::new(IntervalArithmetic));
-        let state = settings.remote.iter().fold(state, |state, remote| state.with_analyzer_rule(remote.rule()));
-        let state = with_physical_rules(state.build(), settings.remote.is_none(), lake.is_distant());
+            .with_relation_planners(vec![Arc::new(ReportPlanner::new(schema.clone()))]);
+        let state = with_rules(state, &schema, settings.remote.as_deref(), lake.is_distant())?;
         let context = SessionContext::new_with_state(state);
         let catalog = MemoryCatalogProvider::new();
         catalog.register_schema(SCHEMA, schema.clone())?;
         context.register_catalog(CATALOG, Arc::new(catalog));
         let weak = context.state_weak_ref();
         schema.attach(move || weak.upgrade().map(|state| in_utc(state.read().clone())));
-        context.state_ref().write().register_function_rewrite(Arc::new(RewriteTouch))?;
-        context.state_ref().write().register_function_rewrite(Arc::new(RewriteSimilar))?;
-        context.state_ref().write().register_function_rewrite(Arc::new(OrderIntervals))?;
         functions::register_all(&context, {
             let schema = schema.clone();
             Arc::new(move || Ok(schema.view().one_suite()?.time_zone.clone()))
@@ -617,7 +584,7 @@ impl Engine {
                 // those of a list of tables are no tables of the lake
                 let tables = tables.filter(|_| !names.lists_tables);
                 let reader = whole.as_ref().filter(|_| self.remote.is_none());
-                view.open_ahead(tables.chain(whole.is_some().then_some(EVENTS)).collect(), reader).await;
+                view.open_ahead(tables.chain(whole.is_some().then_some(EVENTS)).collect(), reader, names).await;
             }
             if whole.is_some() || names.functions.contains("local_time") {
                 view.suites().await?;
@@ -677,24 +644,4 @@ fn in_utc(mut state: SessionState) -> SessionState {
         state.config_mut().options_mut().execution.time_zone = Some(UTC.into());
     }
     state
-}
-
-/// Unions are merged before DataFusion enforces distribution, which would shuffle them. What is computed here is computed a few
-/// parts at a time, and no more of them than its first rows need, or the first rows of groups, and ranges of keys in turn; a cluster has
-/// its own tasks.
-fn with_physical_rules(state: SessionState, here: bool, is_distant: bool) -> SessionState {
-    let mut rules: Vec<Arc<dyn PhysicalOptimizerRule + Send + Sync>> = vec![Arc::new(MergeUnions)];
-    if here {
-        rules.push(Arc::new(ManyInTurn));
-    }
-    rules.extend(state.physical_optimizers().iter().cloned());
-    rules.push(Arc::new(FiltersSeeNulls));
-    rules.push(Arc::new(NoLargeConstants));
-    if here {
-        rules.push(Arc::new(TakeFirstOfGroups));
-        rules.push(Arc::new(ReadFirstRows));
-        rules.push(Arc::new(ReadRangesInTurn { is_distant }));
-        rules.push(Arc::new(YieldInJoins));
-    }
-    SessionStateBuilder::new_from_existing(state).with_physical_optimizer_rules(rules).build()
 }

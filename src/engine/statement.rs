@@ -22,8 +22,8 @@ use super::misplaced::Clauses;
 use super::parameters;
 use super::ungrouped::Ungrouped;
 use super::{
-    cast_names, column_names, counts, json_calls, list_rows, named_windows, operators, ordered_sets, output_names,
-    row_values, shared_columns, written_precision, written_times, written_types,
+    cast_names, column_names, counts, fetch_first, json_calls, list_rows, named_windows, operators, ordered_sets,
+    output_names, row_values, shared_columns, written_precision, written_times, written_types,
 };
 use crate::sealed::Sealed;
 use crate::{Error, Result};
@@ -82,6 +82,13 @@ impl Names {
         called.cloned().collect()
     }
 
+    /// True where what it asks table functions for may be in one of these columns.
+    pub fn may_ask_for<'c>(&self, mut columns: impl Iterator<Item = &'c str>) -> bool {
+        let arguments: Vec<String> = self.arguments.iter().map(|text| text.to_lowercase()).collect();
+        let is_named = |column: &str| arguments.iter().any(|text| text.contains(&column.to_lowercase()));
+        self.has_open_arguments || !self.segments.is_empty() || columns.any(is_named)
+    }
+
     /// Lookup tables, named as `'table.column'` in an argument of a table function.
     pub fn lookups(&self) -> BTreeSet<&str> {
         self.arguments.iter().filter_map(|text| table_of(text)).collect()
@@ -92,7 +99,8 @@ impl Statement {
     /// The statements of a text.
     pub fn all(sql: &str) -> Result<Vec<Self>> {
         depth::check(sql)?;
-        let mut parser = DFParserBuilder::new(sql).with_dialect(&EngineDialect { in_mapping: false }).build()?;
+        let dialect = EngineDialect::new(sql);
+        let mut parser = DFParserBuilder::new(sql).with_dialect(&dialect).build()?;
         parser.parse_statements()?.into_iter().map(Self::new).collect()
     }
 
@@ -245,8 +253,9 @@ fn is_into(query: &Query) -> bool {
 /// what another reads.
 fn resolve(parsed: &mut Parsed) -> Result<()> {
     fn resolve_part(part: &mut impl PartMut) -> Result<()> {
+        fetch_first::rewrite(part)?;
         named_windows::resolve(part)?;
-        row_values::rewrite(part);
+        row_values::rewrite(part)?;
         operators::rewrite(part);
         list_rows::rewrite(part);
         ordered_sets::rewrite(part);
@@ -382,6 +391,15 @@ mod tests {
 
     fn names(sql: &str) -> Names {
         Statement::one(sql).unwrap().names
+    }
+
+    #[test]
+    fn columns_that_may_be_asked_for() {
+        let asked = names("SELECT * FROM participation('event1', 'page_name', conversions => 'Revenue > 100')");
+        let may_ask_for = |columns: &[&'static str]| asked.may_ask_for(columns.iter().copied());
+        assert!(may_ask_for(&["event1"]) && may_ask_for(&["x", "revenue"]) && !may_ask_for(&["x", "orders"]));
+        let open = names("SELECT * FROM participation($1, 'page_name')");
+        assert!(open.may_ask_for(["x"].into_iter()), "any of them");
     }
 
     fn set(names: &[&str]) -> BTreeSet<String> {

@@ -23,6 +23,7 @@ use super::lookup::Lookup;
 use super::members::KnownSegments;
 use super::pins::Pins;
 use super::some_visitors::SomeVisitors;
+use super::statement::Names;
 use super::template::Columns;
 use crate::columns::{SUITE, numbered};
 use crate::error::did_you_mean;
@@ -425,11 +426,12 @@ impl LakeView {
         Ok(loaded.entry(name.to_string()).or_insert(snapshot).clone())
     }
 
-    /// Opens, side by side, what tables of these names are made of: on a distant store each is a wait. Of hits and integrated rows,
-    /// where `reader` will read them whole, the footers are read with that. Users of one that does not open say so.
-    pub(super) async fn open_ahead(&self, names: BTreeSet<&str>, reader: Option<&SessionState>) {
+    /// Opens, side by side, what tables of these names are made of: on a distant store each is a wait. Of hits, and of integrated
+    /// rows that have what is asked for, the footers are read with that where `reader` will read them whole. Users of one that does
+    /// not open say so.
+    pub(super) async fn open_ahead(&self, tables: BTreeSet<&str>, reader: Option<&SessionState>, asked: &Names) {
         let (mut stored, mut hits) = (BTreeSet::new(), false);
-        for name in names {
+        for name in tables {
             match name {
                 EVENTS | EVENTS_BRIEF | VISITS | VISITORS => stored.extend([HITS, INTEGRATED]),
                 REPORTED_HITS => drop(stored.insert(HITS)),
@@ -446,7 +448,12 @@ impl LakeView {
         };
         let open = |name| async move {
             let Ok(snapshot) = self.snapshot(name).await else { return };
-            if let Some(reader) = reader.filter(|_| matches!(name, HITS | INTEGRATED)) {
+            let is_read = match name {
+                HITS => true,
+                INTEGRATED => asked.may_ask_for(snapshot.schema.fields().iter().map(|field| field.name().as_str())),
+                _ => false,
+            };
+            if let Some(reader) = reader.filter(|_| is_read) {
                 read_footers(&self.lake, &snapshot.files, reader.config(), reader.runtime_env()).await;
             }
         };

@@ -104,7 +104,7 @@ static LIST: LazyLock<Option<Query>> =
     LazyLock::new(|| parsed("SELECT array_agg(among.among_1) FROM (SELECT 1) AS among"));
 
 fn parsed(sql: &str) -> Option<Query> {
-    match Parser::parse_sql(&EngineDialect { in_mapping: false }, sql).ok()?.pop()? {
+    match Parser::parse_sql(&EngineDialect::new(sql), sql).ok()?.pop()? {
         Sql::Query(query) => Some(*query),
         _ => None,
     }
@@ -170,7 +170,7 @@ mod tests {
     use super::*;
 
     fn settled(sql: &str) -> Result<String> {
-        let mut parsed = Parser::parse_sql(&EngineDialect { in_mapping: false }, sql).unwrap().remove(0);
+        let mut parsed = Parser::parse_sql(&EngineDialect::new(sql), sql).unwrap().remove(0);
         rewrite(&mut parsed)?;
         // what is settled stays as it is
         let once = parsed.to_string();

@@ -13,13 +13,12 @@ use datafusion::common::{Column, DFSchema};
 use datafusion::error::Result as PlanResult;
 use datafusion::functions::datetime::to_local_time;
 use datafusion::logical_expr::expr::{Cast, Placeholder, TryCast};
-use datafusion::logical_expr::expr_rewriter::NamePreserver;
 use datafusion::logical_expr::simplify::SimplifyContext;
 use datafusion::logical_expr::utils::merge_schema;
 use datafusion::logical_expr::{Expr, ExprSchemable, LogicalPlan, Projection, SubqueryAlias, Union, cast};
 use datafusion::optimizer::AnalyzerRule;
 use datafusion::optimizer::simplify_expressions::ExprSimplifier;
-use rejoin_instances::trees::{change_expressions, change_nodes, change_nodes_down_and_up, change_parts};
+use rejoin_instances::trees::{change_named_expressions, change_nodes, change_nodes_down_and_up, change_parts};
 
 use super::written_times::read_times;
 use crate::columns::timestamp;
@@ -104,12 +103,8 @@ fn shown(node: LogicalPlan, zone: &Arc<str>) -> PlanResult<Transformed<LogicalPl
 /// A node whose inputs may have other types than before.
 fn fitted(node: LogicalPlan, zone: &Arc<str>) -> PlanResult<Transformed<LogicalPlan>> {
     let columns = merge_schema(&node.inputs());
-    let names = NamePreserver::new(&node);
-    let fitted = change_expressions(node, &mut |expr| {
-        let name = names.save(&expr);
-        Ok(change_parts(expr, &mut |expr| fitted_expr(expr, &columns, zone))?.update_data(|expr| name.restore(expr)))
-    })?;
-    fitted.map_data(with_schema)
+    let mut fit = |expr: Expr| change_parts(expr, &mut |part| fitted_expr(part, &columns, zone));
+    change_named_expressions(node, &mut fit)?.map_data(with_schema)
 }
 
 /// A node with the columns that its inputs have by now.
@@ -198,11 +193,7 @@ impl AnalyzerRule for Clocks {
         }
         let clocks = change_nodes(plan, &mut |node| {
             let columns = merge_schema(&node.inputs());
-            let names = NamePreserver::new(&node);
-            change_expressions(node, &mut |expr| {
-                let name = names.save(&expr);
-                Ok(change_parts(expr, &mut |expr| with_clock(expr, &columns))?.update_data(|expr| name.restore(expr)))
-            })
+            change_named_expressions(node, &mut |expr| change_parts(expr, &mut |expr| with_clock(expr, &columns)))
         })?;
         Ok(clocks.data)
     }

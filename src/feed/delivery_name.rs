@@ -1,10 +1,13 @@
 //! Names of data feed deliveries and of their files: whose they are, of which period, and what they hold.
 //!
 //! `rsid_2026-01-31.tar.gz` (or `.zip`) holds hits and lookups, `01-rsid_2026-01-31.tsv.gz` hits alone,
-//! `rsid_2026-01-31-lookup_data.tar.gz` lookups, `rsid_2026-01-31.txt` is the manifest and `.fin` a mark without one.
-//! Hourly deliveries have the period `20260131-230000`. Endings are lower case.
+//! `rsid_2026-01-31-lookup_data.tar.gz` lookups, `rsid_2026-01-31.txt` is the manifest and `.fin` a mark without one. Texts and
+//! tar archives may be packed by zstd, too, or not at all. Hourly deliveries have the period `20260131-230000`. Endings are lower
+//! case.
 
 use chrono::{NaiveDate, NaiveTime};
+
+use super::packing::without_packing;
 
 /// What a file of a delivery holds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -52,13 +55,13 @@ impl DeliveryName {
         if let Some(stem) = file_name.strip_suffix(".fin") {
             return named(stem, Role::Finished);
         }
-        for ending in [".tsv.gz", ".tsv.zip", ".tsv"] {
-            if let Some(stem) = file_name.strip_suffix(ending) {
-                let (part, stem) = split_part(stem);
-                return named(stem, Role::Hits { part });
-            }
+        let plain = without_packing(file_name);
+        if let Some(stem) = plain.strip_suffix(".tsv").or_else(|| file_name.strip_suffix(".tsv.zip")) {
+            let (part, stem) = split_part(stem);
+            return named(stem, Role::Hits { part });
         }
-        let stem = file_name.strip_suffix(".tar.gz").or_else(|| file_name.strip_suffix(".zip"))?;
+        let whole = || file_name.strip_suffix(".tgz").or_else(|| file_name.strip_suffix(".zip"));
+        let stem = plain.strip_suffix(".tar").or_else(whole)?;
         if let Some(stem) = stem.strip_suffix("-lookup_data") {
             return named(stem, Role::Lookups);
         }
@@ -116,6 +119,9 @@ mod tests {
             ("acme_2026-01-31.zip", "acme", "2026-01-31", Role::Archive { part: None }),
             ("02-acme_2026-01-31.zip", "acme", "2026-01-31", Role::Archive { part: Some(2) }),
             ("01-my.shop-1_eu_2026-01-31.tsv.gz", "my.shop-1_eu", "2026-01-31", Role::Hits { part: Some(1) }),
+            ("01-acme_2026-01-31.tsv.zst", "acme", "2026-01-31", Role::Hits { part: Some(1) }),
+            ("acme_2026-01-31-lookup_data.tar.zst", "acme", "2026-01-31", Role::Lookups),
+            ("acme_2026-01-31.tgz", "acme", "2026-01-31", Role::Archive { part: None }),
             ("acme_20260131-230000.tsv.gz", "acme", "20260131-230000", Role::Hits { part: None }),
             ("12-acme_2026-01-31-230000.tsv.zip", "acme", "2026-01-31-230000", Role::Hits { part: Some(12) }),
             ("acme_2026-01-31-lookup_data.tar.gz", "acme", "2026-01-31", Role::Lookups),
@@ -146,6 +152,8 @@ mod tests {
             "..x_2026-01-31.zip",
             "acme_2026-01-31",
             "acme_2026-01-31.gz",
+            "acme_2026-01-31.zip.zst",
+            "acme_2026-01-31.txt.zst",
             "é_2026-01-31.txt",
             "acme_2026-01-3é.txt",
             "acme_+026-01-31.txt",

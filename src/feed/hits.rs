@@ -234,7 +234,7 @@ impl HitDecoder {
         let mut counts = HitCounts::default();
         // seen once for all records, unless there is a bad one among them
         let whole = Some(&block.bytes).filter(|_| encoding == Encoding::Utf8);
-        let whole = whole.and_then(|bytes| std::str::from_utf8(bytes).ok());
+        let whole = whole.and_then(|bytes| simdutf8::basic::from_utf8(bytes).ok());
         for (line, range) in block.record_ranges() {
             counts.records += 1;
             let record = &block.bytes[range.clone()];

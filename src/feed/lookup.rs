@@ -31,7 +31,7 @@ pub fn read(input: impl Read, file: &str) -> Result<Decoded, FeedError> {
     let bytes = read_all(input, file)?;
     let encoding = Encoding::of_bytes(&bytes);
     let text = encoding.decode(&bytes).ok_or_else(|| FeedError::new(file, "is no text file"))?;
-    let block = Block { bytes: text.into_owned().into_bytes(), first_line: 1 };
+    let block = Block::new(text.into_owned().into_bytes(), 1);
     let (mut ids, mut names, mut issues) = (StringBuilder::new(), StringBuilder::new(), Vec::new());
     for (line, record) in block.records() {
         let text = std::str::from_utf8(record).expect("decoded as a whole and cut at newlines");

@@ -2,7 +2,7 @@
 //!
 //! Pure: reads nothing but a given `std::io::Read`, knows no store and no engine. A delivery goes through
 //! [`delivery_name`] and [`manifest`], its hits through [`records`], [`hit_columns`], [`touches`] and [`hits`],
-//! its lookups through [`lookup`]. A data source goes through [`source_file`] or [`source_json`].
+//! its lookups through [`lookup`]. A data source goes through [`source_file`] or [`source_json`]. [`packing`] tells what is packed.
 //!
 //! Invariants: a bad row is a [`RowIssue`], never an error; every record ends in a batch or in an issue; a whole
 //! input that cannot be read is a [`FeedError`]; memory is bounded by a block or a batch, whatever the input.
@@ -20,6 +20,7 @@ pub mod lines;
 pub mod lookup;
 pub mod manifest;
 pub mod number;
+pub mod packing;
 pub mod product_list;
 pub mod record_time;
 pub mod records;

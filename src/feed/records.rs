@@ -7,6 +7,7 @@
 use std::borrow::Cow;
 use std::io::Read;
 use std::ops::Range;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use memchr::{memchr, memchr_iter, memchr2, memrchr_iter};
 
@@ -22,6 +23,8 @@ pub const BLOCK_BYTES: usize = 4 << 20;
 const LEAST_BLOCK_BYTES: usize = 1 << 20;
 /// How much more is read than makes a block: most records that are across its end are whole then, and little is left for the next.
 const MORE_BYTES: usize = 64 << 10;
+/// Memory of how many blocks is kept at most where nobody needs it.
+const MOST_SPARE: usize = 8;
 /// Eight bytes each, of a field that is looked through word by word.
 const SHORT_FIELD_WORDS: usize = 4;
 /// A block ends at the record that reaches this many lines, so that what is kept for each record stays small beside it.
@@ -34,12 +37,20 @@ pub struct Block {
     pub bytes: Vec<u8>,
     /// Physical line of the first record, from 1.
     pub first_line: u64,
+    /// Line ends in it.
+    lines: u64,
 }
 
 impl Block {
+    /// Whole records, the first of which begins on that line.
+    pub fn new(bytes: Vec<u8>, first_line: u64) -> Self {
+        let lines = line_ends(&bytes);
+        Self { bytes, first_line, lines }
+    }
+
     /// Records that it has at most: physical lines.
     pub fn most_records(&self) -> usize {
-        memchr_iter(b'\n', &self.bytes).count() + 1
+        self.lines as usize + 1
     }
 
     /// The records with their physical lines, without line ends, still escaped; blank lines left out.
@@ -72,6 +83,32 @@ impl Block {
     }
 }
 
+/// Memory of blocks that nobody needs any more, for blocks to come, of this stream and of others. That costs less than new memory, which
+/// the system clears page by page.
+#[derive(Debug, Clone, Default)]
+pub struct SpareBytes(Arc<Mutex<Vec<Vec<u8>>>>);
+
+impl SpareBytes {
+    /// Takes the bytes of a block that is done.
+    pub fn give_back(&self, bytes: Vec<u8>) {
+        let mut kept = self.kept();
+        // what a very long record took is not kept, nor is what is too small
+        if (BLOCK_BYTES..2 * BLOCK_BYTES).contains(&bytes.capacity()) && kept.len() < MOST_SPARE {
+            kept.push(bytes);
+        }
+    }
+
+    /// Room for any block, with whatever a former one has left there.
+    fn take(&self) -> Vec<u8> {
+        let spare = self.kept().pop();
+        spare.unwrap_or_else(|| Vec::with_capacity(BLOCK_BYTES + MORE_BYTES))
+    }
+
+    fn kept(&self) -> MutexGuard<'_, Vec<Vec<u8>>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
 /// Cuts a stream into [`Block`]s.
 pub struct BlockReader<R> {
     input: R,
@@ -85,20 +122,25 @@ pub struct BlockReader<R> {
     /// How much makes the next block, as long as the stream goes on.
     block_bytes: usize,
     /// For the bytes of blocks to come.
-    spare: Vec<Vec<u8>>,
+    spare: SpareBytes,
+}
+
+impl<R> Drop for BlockReader<R> {
+    fn drop(&mut self) {
+        self.spare.give_back(std::mem::take(&mut self.buffer));
+    }
 }
 
 impl<R: Read> BlockReader<R> {
     /// Reads nothing yet; `file` names the stream in errors.
     pub fn new(input: R, file: impl Into<String>) -> Self {
-        let (buffer, spare) = (Vec::with_capacity(BLOCK_BYTES + MORE_BYTES), Vec::new());
-        let (file, block_bytes) = (file.into(), LEAST_BLOCK_BYTES);
-        Self { input, file, buffer, start: 0, end: 0, line: 1, ended: false, block_bytes, spare }
+        Self::reusing(SpareBytes::default(), input, file)
     }
 
-    /// Takes the bytes of blocks that nobody needs any more; blocks to come are put there, which costs less than new memory.
-    pub fn reuse(&mut self, bytes: impl Iterator<Item = Vec<u8>>) {
-        self.spare.extend(bytes);
+    /// The same, with blocks in memory of former ones, as far as it is given back.
+    pub fn reusing(spare: SpareBytes, input: R, file: impl Into<String>) -> Self {
+        let (file, block_bytes) = (file.into(), LEAST_BLOCK_BYTES);
+        Self { input, file, buffer: vec![], start: 0, end: 0, line: 1, ended: false, block_bytes, spare }
     }
 
     /// The next block, `None` after the last one.
@@ -115,7 +157,7 @@ impl<R: Read> BlockReader<R> {
             let (end, lines) = if whole { last_record_end(pending, block_bytes) } else { (0, 0) };
             // After the end of the stream the last record may lack its newline.
             let (end, lines) = match end {
-                0 if self.ended => (pending.len(), memchr_iter(b'\n', pending).count() as u64),
+                0 if self.ended => (pending.len(), line_ends(pending)),
                 end => (end, lines),
             };
             if end == 0 && pending.len() >= MAX_RECORD_BYTES {
@@ -126,7 +168,7 @@ impl<R: Read> BlockReader<R> {
                 return Err(FeedError::new(&self.file, message).on_line(self.line));
             }
             if end > 0 {
-                let block = Block { bytes: self.take(end), first_line: self.line };
+                let block = Block { bytes: self.take(end), first_line: self.line, lines };
                 self.line += lines;
                 self.block_bytes = (2 * end).clamp(LEAST_BLOCK_BYTES, BLOCK_BYTES);
                 return Ok(Some(block));
@@ -142,7 +184,7 @@ impl<R: Read> BlockReader<R> {
     fn take(&mut self, count: usize) -> Vec<u8> {
         let rest = self.start + count..self.end;
         // with room for a larger block that comes to be there
-        let mut other = self.spare.pop().unwrap_or_else(|| Vec::with_capacity(BLOCK_BYTES + MORE_BYTES));
+        let mut other = self.spare.take();
         if self.start > 0 || rest.len() > MORE_BYTES {
             other.clear();
             other.extend_from_slice(&self.buffer[self.start..rest.start]);
@@ -161,6 +203,9 @@ impl<R: Read> BlockReader<R> {
     }
 
     fn read_more(&mut self) -> Result<(), FeedError> {
+        if self.buffer.capacity() == 0 {
+            self.buffer = self.spare.take();
+        }
         self.buffer.copy_within(self.start..self.end, 0);
         (self.start, self.end) = (0, self.end - self.start);
         let wanted = (self.block_bytes + MORE_BYTES).max(2 * self.end).min(MAX_RECORD_BYTES);
@@ -262,12 +307,15 @@ fn ends_record(bytes: &[u8], at: usize) -> bool {
     before.iter().rev().take_while(|b| **b == b'\\').count() % 2 == 0
 }
 
+fn line_ends(bytes: &[u8]) -> u64 {
+    memchr_iter(b'\n', bytes).count() as u64
+}
+
 /// The end of the last whole record of a block that begins with `bytes` and is about as large as said, and the lines up to there.
 fn last_record_end(bytes: &[u8], block_bytes: usize) -> (usize, u64) {
-    let lines_of = |bytes: &[u8]| memchr_iter(b'\n', bytes).count() as u64;
     // what is within the block is looked at record by record only where it is too many lines
     let inner = bytes.len().min(block_bytes.saturating_sub(1));
-    let lines = lines_of(&bytes[..inner]);
+    let lines = line_ends(&bytes[..inner]);
     if lines < MAX_BLOCK_LINES {
         let newlines = memchr_iter(b'\n', &bytes[inner..]).map(|at| inner + at);
         let beyond = newlines.zip(lines + 1..).find(|(newline, _)| ends_record(bytes, *newline));
@@ -275,7 +323,7 @@ fn last_record_end(bytes: &[u8], block_bytes: usize) -> (usize, u64) {
             return (newline + 1, lines);
         }
         let last = memrchr_iter(b'\n', &bytes[..inner]).find(|newline| ends_record(bytes, *newline));
-        return last.map_or((0, 0), |newline| (newline + 1, lines_of(&bytes[..=newline])));
+        return last.map_or((0, 0), |newline| (newline + 1, line_ends(&bytes[..=newline])));
     }
     let (mut end, mut end_lines) = (0, 0);
     for (newline, lines) in memchr_iter(b'\n', bytes).zip(1..) {
@@ -405,14 +453,35 @@ mod tests {
     fn former_bytes_are_in_no_block() {
         let text = (0..400_000).fold(String::new(), |text, n| text + &format!("{n}\t\\\n{n}\n"));
         let expected = blocks(text.as_bytes());
-        let mut reader = BlockReader::new(text.as_bytes(), "hit_data.tsv");
-        let mut found = Vec::new();
-        while let Some(block) = reader.next_block().unwrap() {
-            reader.reuse([block.bytes.clone(), vec![b'x'; 7]].into_iter());
-            found.push(block);
+        let spare = SpareBytes::default();
+        let mut places = std::collections::HashSet::new();
+        // the second stream is read into what the first one has left
+        for part in ["x".repeat(5 * BLOCK_BYTES / 2), text.clone(), text] {
+            let mut reader = BlockReader::reusing(spare.clone(), part.as_bytes(), "hit_data.tsv");
+            let mut found = Vec::new();
+            while let Some(block) = reader.next_block().unwrap() {
+                found.push(block.clone());
+                places.insert(block.bytes.as_ptr());
+                spare.give_back(block.bytes);
+            }
+            let is_long = part.starts_with('x');
+            assert!(is_long && found.len() == 1 || found.len() > 3 && found == expected);
         }
-        assert!(found.len() > 3);
-        assert_eq!(found, expected);
+        assert!(places.len() < 5, "{} places", places.len());
+        assert!((1..=3).contains(&spare.kept().len()));
+    }
+
+    #[test]
+    fn little_memory_is_kept() {
+        let spare = SpareBytes::default();
+        for bytes in [0, 7, BLOCK_BYTES - 1, 2 * BLOCK_BYTES] {
+            spare.give_back(Vec::with_capacity(bytes));
+        }
+        assert_eq!(spare.kept().len(), 0);
+        for _ in 0..2 * MOST_SPARE {
+            spare.give_back(Vec::with_capacity(BLOCK_BYTES));
+        }
+        assert_eq!(spare.kept().len(), MOST_SPARE);
     }
 
     #[test]

@@ -109,7 +109,7 @@ impl EncodingSoFar {
     /// The encoding of the next block. None where the input is Windows-1252, and characters of former blocks were taken
     /// for UTF-8: it must be read again.
     pub fn of_next(&mut self, block: &[u8]) -> Option<Encoding> {
-        if !self.windows && std::str::from_utf8(block).is_err() {
+        if !self.windows && simdutf8::basic::from_utf8(block).is_err() {
             if !self.ascii {
                 return None;
             }

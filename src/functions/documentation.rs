@@ -107,8 +107,8 @@ several values a row.",
         description: "How many journeys (visitors, or visits) reach each step. A step is a condition over events. A journey reaches it \
 with rows one after another, one for each step so far, of which the last lies no later than within after the first. next => \
 'at_once': each row is the journey's next one. A journey counts once a step, with its longest chain. since and until select the \
-first row; by reads its row. Rows: the columns of by, step, name, journeys, share_of_first, share_of_previous, median_seconds \
-(since the step before).",
+first row; by reads its row. visitors, visits and segment leave out journeys and rows, as in attribution. Rows: the columns of by, \
+step, name, journeys, share_of_first, share_of_previous, median_seconds (since the step before).",
         example: "SELECT * FROM funnel(steps => ['product_views > 0', 'cart_adds > 0', 'orders > 0'], within => '30 days') ORDER BY step",
     },
     FunctionDoc {
@@ -117,7 +117,8 @@ first row; by reads its row. Rows: the columns of by, step, name, journeys, shar
         signature: "flow(dimension [, after | before => 'condition' [, depth = 3 [, container = 'visitor' [, since [, until [, inherited = false]]]]]])",
         description: "What journeys touch next after their first row that satisfies a condition (before: what they touched before \
 it). Repeats in a row are one, rows without a touch are passed over. Rows: step, item, next_item (previous_item with before; NULL \
-where a journey ends), journeys. depth is the number of transitions.",
+where a journey ends), journeys. depth is the number of transitions. touches, visitors, visits and segment leave out touches, \
+journeys and rows, as in attribution.",
         example: "SELECT * FROM flow('page_name', after => 'orders > 0', depth => 2, container => 'visit') ORDER BY step, journeys DESC",
     },
     FunctionDoc {

@@ -102,7 +102,7 @@ pub use register::register_all;
 pub use rounded_to::{DOWN_TO, ROUNDED_TO};
 pub use snapshot_holds::snapshot_can_hold;
 pub use sorted_lists::{MODE, PERCENTILE};
-pub use spans::{INTERVAL_PARTS, as_interval, extreme_interval, interval_length, spans};
+pub use spans::{INTERVAL_PARTS, as_interval, extreme_interval, interval_length, other_interval, spans};
 pub use split_text::{SPLIT_SIGN, SPLIT_TEXT};
 pub use touch::Touch;
 pub use visitor_key::udf as visitor_key;

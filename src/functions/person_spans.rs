@@ -47,10 +47,21 @@ struct InOrder {
     spans: Vec<(Moment, u32)>,
     /// What stands for the person of each span in short.
     hashes: Vec<u128>,
-    /// The place of each key's visitor among all of them in the order of ids, of several the first.
-    ranks: Vec<u32>,
+    /// What is asked most of each key's visitor, side by side.
+    in_short: Vec<VisitorInShort>,
     /// Each is one visitor's.
     keys_identify_visitors: bool,
+}
+
+/// What is mostly enough to know of the visitor that has a key.
+#[derive(Clone, Copy, Debug)]
+struct VisitorInShort {
+    /// What stands for its person.
+    person: u128,
+    /// All of its rows are one person's; false of a key that several visitors have.
+    is_one: bool,
+    /// Its place among all of these visitors in the order of ids, of several the first.
+    rank: u32,
 }
 
 /// What stands for the persons in short, and the seed that nobody knows before.
@@ -101,8 +112,9 @@ impl PersonsOfSuite {
         let hashes = self.persons.len() * size_of::<u128>();
         let texts = self.persons.iter().chain(self.visitors.keys()).chain(self.ids.keys()).map(|text| text.len() + 56);
         let spans = self.visitors.values().map(|spans| 24 + spans.capacity() * size_of::<(Moment, u32)>());
-        // keys and ranks, and the spans once more in their order, with hashes
-        texts.sum::<usize>() + spans.sum::<usize>() + self.shared.len() * 140 + hashes
+        // keys, what is known in short, and the spans once more in their order, with hashes
+        let in_order = self.shared.len() * (140 + size_of::<VisitorInShort>());
+        texts.sum::<usize>() + spans.sum::<usize>() + in_order + hashes
     }
 
     /// What an ID stands for, that is not simply a person: another person, or None where it counts as no ID.
@@ -135,9 +147,15 @@ impl PersonsOfSuite {
         }
     }
 
-    /// Where the visitor with the key at a place of [`Self::shared_in_order`] stands among all of these in the order of ids.
-    pub fn rank_at(&self, place: usize) -> u32 {
-        self.in_order().ranks.get(place).copied().unwrap_or_default()
+    /// Of the visitor with the key at a place of [`Self::shared_in_order`]: what [`Self::hash_of`] says of the person, where all of its
+    /// rows are one person's, and where it stands among all of these in the order of ids. Of a key that several visitors have no person
+    /// is told.
+    #[inline]
+    pub fn in_short_at(&self, place: usize) -> (Option<u128>, u32) {
+        match self.in_order().in_short.get(place) {
+            Some(VisitorInShort { person, is_one, rank }) => (is_one.then_some(*person), *rank),
+            None => (None, 0),
+        }
     }
 
     /// False where two of the visitors whose rows are shared have one key.
@@ -174,20 +192,32 @@ impl PersonsOfSuite {
             let mut visitors: Vec<_> = visitors.filter(|(key, ..)| self.shared.contains(*key)).collect();
             visitors.sort_unstable_by_key(|(key, id, _)| (*key, *id));
             let mut all = InOrder { begins: vec![0], keys_identify_visitors: true, ..InOrder::default() };
-            let mut firsts = vec![];
+            let (mut firsts, mut only_persons) = (vec![], vec![]);
             for own in visitors.chunk_by(|a, b| a.0 == b.0) {
                 all.keys.push(own[0].0);
                 firsts.push(own[0].1);
-                match own {
+                only_persons.push(match own {
                     [(.., spans)] => {
                         all.spans.extend_from_slice(spans);
                         all.hashes.extend(spans.iter().map(|(_, person)| self.hash_of(*person)));
+                        match spans.as_slice() {
+                            [(EVER, person)] => Some(self.hash_of(*person)),
+                            _ => None,
+                        }
                     }
-                    _ => all.keys_identify_visitors = false,
-                }
+                    _ => {
+                        all.keys_identify_visitors = false;
+                        None
+                    }
+                });
                 all.begins.push(all.spans.len());
             }
-            all.ranks = ranks(&firsts);
+            let in_short = |(person, rank): (Option<u128>, u32)| VisitorInShort {
+                person: person.unwrap_or_default(),
+                is_one: person.is_some(),
+                rank,
+            };
+            all.in_short = only_persons.into_iter().zip(ranks(&firsts)).map(in_short).collect();
             all
         })
     }
@@ -326,8 +356,12 @@ mod tests {
         let mut ids: Vec<&String> = shared.values().collect();
         ids.sort();
         for (place, name) in shared.values().enumerate() {
-            assert_eq!(ids[own.rank_at(place) as usize], name);
+            let (person, rank) = own.in_short_at(place);
+            assert_eq!(ids[rank as usize], name);
+            let only_person = (name != "v0").then(|| own.hash_of(own.spans_of(name)[0].1));
+            assert_eq!(person, only_person, "{name}");
         }
+        assert_eq!(own.in_short_at(shared.len()), (None, 0));
         assert_eq!(own.spans_of("v0").len(), 2);
         assert!(own.spans_at(shared.len()).0.is_empty() && own.spans_of("nobody").is_empty());
     }

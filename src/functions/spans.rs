@@ -37,9 +37,21 @@ static LENGTH_OF: LazyLock<ScalarUDF> = LazyLock::new(|| {
 });
 static LONGEST: LazyLock<ScalarUDF> = LazyLock::new(|| extreme("longest_interval", |one, other| one >= other));
 static SHORTEST: LazyLock<ScalarUDF> = LazyLock::new(|| extreme("shortest_interval", |one, other| one <= other));
+/// `nullif` of intervals: the first, but NULL where the second is as long.
+static OTHER: LazyLock<ScalarUDF> = LazyLock::new(|| {
+    function_of("other_interval", Signature::any(2, Volatility::Immutable), INTERVAL, |rows| {
+        let (intervals, others) = (spans(rows.array(0))?, spans(rows.array(1))?);
+        let of_row = |row: usize| {
+            let interval = intervals.is_valid(row).then(|| intervals.value(row))?;
+            let is_equal = others.is_valid(row) && length(others.value(row)) == length(interval);
+            (!is_equal).then_some(interval)
+        };
+        Ok(Arc::new((0..rows.len).map(of_row).collect::<IntervalMonthDayNanoArray>()))
+    })
+});
 
 /// All of them.
-pub(super) fn udfs() -> [ScalarUDF; 8] {
+pub(super) fn udfs() -> [ScalarUDF; 9] {
     let justified = |name: &str, justify: fn(Parts) -> Parts| {
         function_of_one(name, INTERVAL, move |values| {
             let spans = spans(values)?;
@@ -52,6 +64,7 @@ pub(super) fn udfs() -> [ScalarUDF; 8] {
         LENGTH_OF.clone(),
         LONGEST.clone(),
         SHORTEST.clone(),
+        OTHER.clone(),
         justified("justify_days", Parts::with_months),
         justified("justify_hours", Parts::with_days),
         justified("justify_interval", Parts::with_all),
@@ -72,6 +85,11 @@ pub fn interval_length(interval: Expr) -> Expr {
 /// The interval that `greatest` or `least` gives of some.
 pub fn extreme_interval(is_longest: bool, intervals: Vec<Expr>) -> Expr {
     if is_longest { LONGEST.call(intervals) } else { SHORTEST.call(intervals) }
+}
+
+/// `nullif` of two intervals, each of which it has once, however deep such calls are.
+pub fn other_interval(interval: Expr, other: Expr) -> Expr {
+    OTHER.call(vec![interval, other])
 }
 
 /// The first of the intervals of a row whose length is before those of all others; NULL where all are.

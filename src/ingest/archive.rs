@@ -1,12 +1,12 @@
-//! Data source files in a zip archive: which there are, and which of them are whole.
+//! What is in a zip archive: its files, its data source files among them, and which of these are whole.
 //!
-//! In: the paths of the archive's members. Out: its texts, or why none of them is to be trusted. An archive of a data feed
-//! has none.
+//! In: the paths of the archive's members. Out: its files or texts, or why none of them is to be trusted. An archive of a data
+//! feed has no texts.
 
 use std::collections::BTreeSet;
 
-use super::member_names::{MAX_MEMBERS, path_within, too_many};
-use crate::{Error, Result};
+use super::member_names::{MAX_MEMBERS, path_within, there_twice, too_many};
+use crate::Result;
 
 /// A data source file in an archive.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -34,28 +34,46 @@ pub fn texts_in(members: &[String], file: &str, is_whole: bool) -> Result<Vec<Te
     });
     let texts: Vec<Text> = texts.collect();
     if texts.iter().any(|text| text.is_whole) {
-        if members.len() > MAX_MEMBERS {
-            return Err(too_many(file));
-        }
-        members.iter().try_for_each(|member| path_within(member, file).map(drop))?;
-        let mut seen = BTreeSet::new();
-        if let Some(twice) = paths.iter().find(|path| !seen.insert(path.as_str())) {
-            return Err(Error::refused(format!("{file}: {twice} is there twice; which one is meant cannot be known")));
-        }
+        files_in(members, file)?;
     }
     Ok(texts)
 }
 
-/// True for the members of an archive of data source files.
-pub fn holds_texts(members: &[String]) -> bool {
-    let is_of_feed = |member: &String| member.to_ascii_lowercase().ends_with(".tsv");
-    members.iter().any(|member| is_text(member)) && !members.iter().any(is_of_feed)
+/// The paths of all members of an archive that are not hidden.
+///
+/// # Errors
+/// A member points outside of the archive, two have one path, or there are too many.
+pub fn files_in(members: &[String], file: &str) -> Result<Vec<String>> {
+    if members.len() > MAX_MEMBERS {
+        return Err(too_many(file));
+    }
+    let paths = members.iter().map(|member| path_within(member, file)).collect::<Result<Vec<_>>>()?;
+    let mut seen = BTreeSet::new();
+    if let Some(twice) = paths.iter().find(|path| !seen.insert(path.as_str())) {
+        return Err(there_twice(twice, file));
+    }
+    Ok(paths.into_iter().filter(|path| !is_hidden(path)).collect())
 }
 
-/// A text that is meant; a Mac puts some beside that are not.
+/// True for the members of an archive of data source files.
+pub fn holds_texts(members: &[String]) -> bool {
+    members.iter().any(|member| is_text(member)) && !holds_tables(members)
+}
+
+/// True for the members of an archive of a data feed, whose files all end so.
+pub fn holds_tables(members: &[String]) -> bool {
+    members.iter().any(|member| member.to_ascii_lowercase().ends_with(".tsv"))
+}
+
+/// A text that is meant.
 fn is_text(member: &str) -> bool {
+    stem(member, ".txt").is_some() && !is_hidden(member)
+}
+
+/// True for what nobody put into the archive: a Mac adds some files.
+pub fn is_hidden(member: &str) -> bool {
     let is_hidden = |part: &str| part.starts_with('.') && part != "." && part != ".." || part == "__MACOSX";
-    stem(member, ".txt").is_some() && !member.split(['/', '\\']).any(is_hidden)
+    member.split(['/', '\\']).any(is_hidden)
 }
 
 /// The path without this ending, in whatever case it is written.
@@ -85,6 +103,23 @@ mod tests {
         // an archive of a data feed, one of something else, and an empty one
         for members in [&["hit_data.tsv", "readme.txt"][..], &["a.csv", "b.zip", "c.txt.gz"], &[]] {
             assert_eq!(texts(members, true).unwrap(), [""; 0]);
+        }
+    }
+
+    #[test]
+    fn files_that_are_meant() {
+        let files = |members: &[&str]| {
+            let members: Vec<String> = members.iter().map(|member| member.to_string()).collect();
+            files_in(&members, "crm.zip")
+        };
+        let found = files(&["a.csv", "./b\\c d.json", ".hidden.csv", "__MACOSX/._a.csv", "notes.md"]).unwrap();
+        assert_eq!(found, ["a.csv", "b/c d.json", "notes.md"]);
+        for (members, reason) in [
+            (&["a.csv", "b/../../c.csv"][..], "points outside"),
+            (&["a.csv", "./a.csv"], "is there twice"),
+            (&["a.csv"; 1001], "more than 1000"),
+        ] {
+            assert!(files(members).unwrap_err().to_string().contains(reason), "{reason}");
         }
     }
 

@@ -159,7 +159,8 @@ fn no_values(columns: &SchemaRef) -> Result<RecordBatch, DataFusionError> {
 /// The expression as it is written; `x -> x['price']` is a lambda in it.
 pub fn parsed(text: &str) -> Result<ExprWithAlias, DataFusionError> {
     depth::check(text)?;
-    DFParserBuilder::new(text).with_dialect(&EngineDialect { in_mapping: true }).build()?.parse_into_expr()
+    let dialect = EngineDialect::of_mapping(text);
+    DFParserBuilder::new(text).with_dialect(&dialect).build()?.parse_into_expr()
 }
 
 /// A session with our functions, in which names keep their case.

@@ -10,7 +10,8 @@ use xxhash_rust::xxh3::Xxh3;
 
 use super::hashed::Hashed;
 use super::input_file::InputFile;
-use super::unpack::{HIT_DATA, Member, unpack_alone, unpacked};
+use super::packed_stream::{is_packed, unpacked_stream};
+use super::unpack::{HIT_DATA, Member, unpacked};
 use crate::feed::text::Encoding;
 use crate::{Error, Result};
 
@@ -51,14 +52,18 @@ pub fn content_of(file: &InputFile, place: &str, meaning: &str) -> Result<(Conte
         let (hash, bytes) = text.finish().map_err(unreadable)?;
         return Ok((Content { bytes, identity: known_as(hash), packed: None }, Some(encoding)));
     }
+    let is_packed = is_packed(file)?;
     let mut stored = Hashed::new(file.stream()?);
-    if !file.is_packed() {
+    if !is_packed {
         let encoding = Encoding::detect(&mut stored).map_err(unreadable)?;
         let (hash, bytes) = stored.finish().map_err(unreadable)?;
         return Ok((Content { bytes, identity: known_as(hash), packed: None }, Some(encoding)));
     }
-    let mut unpacked = Hashed::new(unpack_alone(file, &mut stored)?);
-    let looked = Encoding::detect(&mut unpacked).and_then(|encoding| Ok((encoding, unpacked.finish()?.0)));
+    let looked = unpacked_stream(&mut stored, &file.name()).and_then(|unpacked| {
+        let mut unpacked = Hashed::new(unpacked.input);
+        let encoding = Encoding::detect(&mut unpacked)?;
+        Ok((encoding, unpacked.finish()?.0))
+    });
     let (hash, bytes) = stored.finish().map_err(unreadable)?;
     let packed = known_as(hash);
     Ok(match looked {

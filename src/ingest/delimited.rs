@@ -14,6 +14,7 @@ pub const DELIMITERS: [u8; 4] = *b",;\t|";
 const IMAGE: &str = "an image, which has no rows";
 const WORKBOOK: &str = "a workbook of a spreadsheet; save the sheet as CSV";
 const ARCHIVE: &str = "an archive; unpack it";
+const PACKED_TWICE: &str = "a file that is packed twice; unpack it once";
 const PAGE: &str =
     "a page (HTML or XML), also where its name ends in .xls; open it in a spreadsheet and save it as CSV";
 
@@ -22,11 +23,11 @@ const MAX_SKIPPED: i64 = 1000;
 
 /// How files of other kinds begin, read as text, and what to do with them.
 const BEGINNINGS: [(&str, &str); 21] = [
-    ("\u{1f}\u{2039}", "a gzip file; end its name in .gz"),
+    ("\u{1f}\u{2039}", PACKED_TWICE),
     ("PK\u{3}\u{4}", "a zip archive or a workbook of a spreadsheet; unpack it, or save the sheet as CSV"),
     ("PAR1\u{15}", "a Parquet file; end its name in .parquet"),
-    ("BZh91AY&SY", "a bzip2 file; unpack it, or pack it with gzip"),
-    ("(\u{b5}/\u{fd}", "a zstd file; end its name in .zst"),
+    ("BZh91AY&SY", "a bzip2 file; unpack it, or pack it with gzip or zstd"),
+    ("(\u{b5}/\u{fd}", PACKED_TWICE),
     ("%PDF-", "a PDF; export it as CSV"),
     ("\u{d0}\u{cf}\u{11}\u{e0}", WORKBOOK),
     ("\u{2030}PNG", IMAGE),

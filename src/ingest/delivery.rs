@@ -15,7 +15,7 @@ use xxhash_rust::xxh3::Xxh3;
 use super::input_file::InputFile;
 use super::paths::folder_of;
 use super::refusal::refused;
-use super::unpack::{Digest, Packing};
+use super::unpack::{Container, Digest};
 use crate::feed::delivery_name::{DeliveryName, Role};
 use crate::feed::manifest::{FileKind, Manifest, ManifestFile};
 use crate::{Error, Result};
@@ -94,8 +94,10 @@ impl Delivery {
         let folder = folder_of(path);
         for announced in manifest.files {
             let file = announced.name.clone();
-            if Packing::of(&file).is_none() {
-                return Err(Error::refused(format!("{file}: expected a .tsv.gz, .tar.gz or .zip")));
+            if Container::of(&file).is_none() {
+                return Err(Error::refused(format!(
+                    "{file}: expected a .tsv or .tar, packed in .gz or .zst, or a .zip"
+                )));
             }
             delivery.add(&folder, file, announced.kind == FileKind::Data, Some(announced));
         }
@@ -183,7 +185,7 @@ impl Delivery {
 impl DeliveryFile {
     /// True where it can hold several texts: hits and lookups, or the lookups.
     pub fn is_archive(&self) -> bool {
-        matches!(Packing::of(&self.name), Some(Packing::TarGz | Packing::Zip)) && !self.name.ends_with(".tsv.zip")
+        matches!(Container::of(&self.name), Some(Container::Tar | Container::Zip)) && !self.name.ends_with(".tsv.zip")
     }
 
     /// Compares the file as it was read with what the manifest says, or with what it was when it was hashed.

@@ -27,13 +27,13 @@ use super::offline_rows::Origin;
 use super::options::IngestOptions;
 use super::refusal::refused;
 use super::suites_and_sources::SuitesAndSources;
-use super::unpack::{HIT_DATA, Member, Packing, read_members};
+use super::unpack::{Container, HIT_DATA, Member, read_members};
 use crate::columns::{self, FILE, HIT_ID_REST, HIT_SEQ, HIT_SOURCE, HIT_TIME, SUITE, VISITOR_ID, VISITOR_KEY};
 use crate::distinct_texts::{as_it_comes, one_text};
 use crate::feed::event_list::EventIds;
 use crate::feed::hit_columns::HitLayout;
 use crate::feed::hits::{HitCounts, HitDecoder};
-use crate::feed::records::{Block, BlockReader};
+use crate::feed::records::{Block, BlockReader, SpareBytes};
 use crate::feed::text::{Encoding, EncodingSoFar};
 use crate::feed::{Decoded, RowIssue, lookup};
 use crate::lake::bindings::Bindings;
@@ -62,6 +62,8 @@ pub struct FeedInput {
     members: BTreeMap<usize, Vec<Member>>,
     /// Its headers, where they are not the last ones that the suite knows.
     new_headers: Option<String>,
+    /// For the blocks of its hits.
+    spare: SpareBytes,
 }
 
 impl InputKind for Delivery {
@@ -89,7 +91,7 @@ impl InputKind for Delivery {
 
     fn prepare(self: Box<Self>, context: &Context) -> Result<Prepared> {
         let rows = Box::new(FeedRows {
-            input: FeedInput::prepare(*self, &context.owner.suite, &context.read)?,
+            input: FeedInput::prepare(*self, &context.owner.suite, &context.read, context.spare.clone())?,
             read: context.read.clone(),
         });
         Ok(Prepared { rows, visits: Some("given"), offline_source: FEED_SOURCE.into() })
@@ -117,10 +119,10 @@ impl InputRows for FeedRows {
 
 impl FeedInput {
     /// Reads the archives of a delivery that hold no hits. `read` counts bytes, for progress.
-    pub fn prepare(delivery: Delivery, suite: &Suite, read: &AtomicU64) -> Result<Self> {
+    pub fn prepare(delivery: Delivery, suite: &Suite, read: &AtomicU64, spare: SpareBytes) -> Result<Self> {
         let (mut side, mut members) = (DeliveryExtras::default(), BTreeMap::new());
         for (at, file) in delivery.files.iter().enumerate().filter(|(_, file)| !file.has_hits) {
-            if matches!(Packing::of(&file.name), Some(Packing::Gzip | Packing::Plain)) {
+            if Container::of(&file.name) == Some(Container::Text) {
                 continue;
             }
             let done = read_members(&file.input, read, |member, input| side.take(member, input))?;
@@ -128,7 +130,7 @@ impl FeedInput {
             members.insert(at, done.members);
         }
         let (suite, processed) = (suite.clone(), None);
-        Ok(Self { delivery, side, decoder: None, suite, processed, members, new_headers: None })
+        Ok(Self { delivery, side, decoder: None, suite, processed, members, new_headers: None, spare })
     }
 
     /// Decodes all hits, file by file. Sizes, MD5 and record counts must be those of the manifest, and most records must
@@ -194,19 +196,19 @@ impl FeedInput {
             let name = self.delivery.files[at].name.clone();
             // a line number alone does not say where
             let place = (files.len() > 1).then(|| name.clone());
-            let ((tell, counted), (give_back, spare)) = (mpsc::channel(), mpsc::channel());
+            let ((tell, counted), spare) = (mpsc::channel(), self.spare.clone());
             let mut send = |block: Block, encoding, decoder: Arc<HitDecoder>| {
-                let (origin, place, tell, give_back) = (origin.clone(), place.clone(), tell.clone(), give_back.clone());
+                let (origin, place, tell, spare) = (origin.clone(), place.clone(), tell.clone(), spare.clone());
                 pieces.send(move || {
                     let (decoded, counts) = decoder.decode(&block, encoding);
-                    // the other side is gone where the reading has failed, or has all of its blocks
+                    // the other side is gone where the reading has failed
                     let _ = tell.send(counts);
-                    let _ = give_back.send(block.bytes);
+                    spare.give_back(block.bytes);
                     let HitCounts { disagreeing, binding_instances, .. } = counts;
                     Ok(Piece { disagreeing, binding_instances, ..piece(&origin, decoded, place.as_deref())? })
                 })
             };
-            match self.read_hits(at, windows.contains(&name), read, &spare, &mut send)? {
+            match self.read_hits(at, windows.contains(&name), read, &mut send)? {
                 FileRead::Sent => {}
                 FileRead::TooEarly => {
                     queue.push_back(at);
@@ -239,14 +241,12 @@ impl FeedInput {
         Ok(counts.records)
     }
 
-    /// Reads a file with hits, which may hold lookups beside them, and sends its hits block by block; `spare` gives back the bytes of
-    /// those that are decoded.
+    /// Reads a file with hits, which may hold lookups beside them, and sends its hits block by block.
     fn read_hits(
         &mut self,
         at: usize,
         is_windows: bool,
         read: &AtomicU64,
-        spare: &mpsc::Receiver<Vec<u8>>,
         send: &mut dyn FnMut(Block, Encoding, Arc<HitDecoder>) -> Result<()>,
     ) -> Result<FileRead> {
         let (input, name) = (self.delivery.files[at].input.clone(), self.delivery.files[at].name.clone());
@@ -264,14 +264,13 @@ impl FeedInput {
                 return Ok(());
             };
             let mut encodings = EncodingSoFar::new(is_windows);
-            let mut blocks = BlockReader::new(stream, name.as_str());
+            let mut blocks = BlockReader::reusing(self.spare.clone(), stream, name.as_str());
             while let Some(block) = blocks.next_block().map_err(refused)? {
                 let Some(encoding) = encodings.of_next(&block.bytes) else {
                     done = FileRead::OtherEncoding;
                     break;
                 };
                 send(block, encoding, decoder.clone())?;
-                blocks.reuse(spare.try_iter());
             }
             Ok(())
         })?;

@@ -3,7 +3,8 @@
 //!
 //! In: files and folders. Out: [`FoundInputs`], in alphanumeric order of the names, each input once. What a file is follows from
 //! its name and its neighbours; only a `.txt` is looked into, because a feed's manifest and a data source file share the
-//! ending, and the list of a `.zip`. Nothing that was named is ignored; what a folder holds beside is counted. Links are followed
+//! ending, and the list of a `.zip`, which is as a folder: its data source files are inputs, and so are those that a mapping
+//! takes. Nothing that was named is ignored; what a folder holds beside is counted. Links are followed
 //! when all folders were searched: a file is known by its own place before it is by that of a link, and each comes once.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
@@ -12,7 +13,7 @@ use std::io::Read;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use super::archive::{holds_texts, texts_in};
+use super::archive::{files_in, holds_tables, holds_texts, is_hidden, texts_in};
 use super::delivery::Delivery;
 use super::input_file::InputFile;
 use super::mapped_file::Format;
@@ -20,9 +21,11 @@ use super::mapping::Mapping;
 use super::paths::{FILES_WITH_ERRORS, file_name, folder_of};
 use super::pattern::{self, name_of};
 use super::source_load::{SourceFile, SourceFormat};
-use super::unpack::zip_members;
+use super::unpack::{Container, zip_members};
 use crate::feed::delivery_name::{DeliveryName, Role};
 use crate::feed::manifest::Manifest;
+use crate::feed::packing::{Packing, without_packing};
+use crate::feed::row_issue::clip;
 use crate::lake::location::is_lake;
 use crate::{Error, Result};
 
@@ -38,15 +41,22 @@ const UNREAD: [(&str, &str); 13] = [
     (".numbers", WORKBOOK),
     (".bz2", OTHERWISE_PACKED),
     (".xz", OTHERWISE_PACKED),
-    (".zst", OTHERWISE_PACKED),
     (".7z", OTHERWISE_PACKED),
-    (".tar", OTHERWISE_PACKED),
+    (".rar", OTHERWISE_PACKED),
     (".parquet.gz", "a Parquet file is packed in itself; unpack it with gunzip"),
+    (".parquet.zst", "a Parquet file is packed in itself; unpack it with unzstd"),
     (".avro", "Avro is not read; make a Parquet file of it"),
     (".orc", "ORC is not read; make a Parquet file of it"),
 ];
 const WORKBOOK: &str = "a workbook of a spreadsheet; save the sheet as CSV in UTF-8";
-const OTHERWISE_PACKED: &str = "not packed in a way that is read; unpack it, or pack each file by itself with gzip";
+const OTHERWISE_PACKED: &str =
+    "not packed in a way that is read; unpack it, or pack each file by itself with gzip or zstd";
+
+/// What to do with an archive into which nobody looks.
+const UNPACK: &str = "unpack it (tar -xf), put the files into a .zip, or pack each by itself with gzip or zstd";
+
+/// What is said of an archive that is a member of another.
+const NESTED: &str = "an archive in an archive, into which nobody looks; unpack the outer one";
 
 /// What was found.
 #[derive(Debug, Default)]
@@ -76,7 +86,7 @@ pub enum InputType {
     /// A data source file with its `.fin`, or the Data Sources API's JSON.
     Source(SourceFile),
     /// A file that this mapping describes.
-    Mapped(Format, Arc<Mapping>),
+    Mapped(InputFile, Format, Arc<Mapping>),
     /// It is not complete; the text says what is missing.
     Waiting(String),
     /// It cannot be taken.
@@ -241,8 +251,8 @@ impl<'a> Finder<'a> {
         let Err(error) = fs::metadata(path) else { return self.enter(root, path, link.depth) };
         let name = file_name(path);
         let lower = name.to_lowercase();
-        let endings = [".txt", ".txt.gz", ".zip", ".fin", ".json"];
-        let may_be = endings.iter().any(|ending| lower.ends_with(ending))
+        let may_be = [".txt", ".json"].iter().any(|ending| without_packing(&lower).ends_with(ending))
+            || [".zip", ".fin"].iter().any(|ending| lower.ends_with(ending))
             || DeliveryName::parse(&name).is_some()
             || !matches!(self.mapping_of(path, &name), Ok(None));
         if !may_be {
@@ -262,19 +272,27 @@ impl<'a> Finder<'a> {
         match self.mapping_of(path, &name) {
             Ok(None) => {}
             Ok(Some(MatchedMapping { name, format, mapping })) => {
-                return self.add(name.as_ref().unwrap_or(&known_as), path, InputType::Mapped(format, mapping));
+                let what = InputType::Mapped(InputFile::alone(path), format, mapping);
+                return self.add(name.as_ref().unwrap_or(&known_as), path, what);
             }
             Err(error) => return self.add(&known_as, path, InputType::Refused(error)),
         }
         let lower = name.to_ascii_lowercase();
-        if let Some(ending) = [".txt", ".txt.gz"].into_iter().find(|ending| lower.ends_with(ending)) {
-            let stem = &name[..name.len() - ending.len()];
+        let plain = without_packing(&lower);
+        if let Some(stem) = plain.strip_suffix(".txt") {
+            let (stem, ending) = (&name[..stem.len()], &lower[stem.len()..]);
             if !name.ends_with(ending) {
                 let advice = format!("{name}: endings are lower case; rename it to {stem}{ending}");
                 return self.add(&known_as, path, InputType::Waiting(advice));
             }
             if ending == ".txt" && is_manifest(path) {
                 return self.delivery(path, stem, Delivery::of_manifest(path));
+            }
+            if ending == ".txt" && self.is_empty_manifest(path, stem) {
+                let reason =
+                    "it is called as a manifest, which lists the files of its delivery; it is taken when it does";
+                let reason = format!("{name} is empty: {reason}");
+                return self.add(stem, path, InputType::Waiting(reason));
             }
             let what = self.source_text(path, stem);
             return self.add(&known_as, path, what);
@@ -285,7 +303,7 @@ impl<'a> Finder<'a> {
         if lower.ends_with(".fin") {
             return self.fin(path, &name[..name.len() - 4], root, below);
         }
-        if lower.ends_with(".json") {
+        if plain.ends_with(".json") {
             let found = SourceFile { file: InputFile::alone(path), format: SourceFormat::Json, fin: None };
             return self.add(&known_as, path, InputType::Source(found));
         }
@@ -312,9 +330,13 @@ impl<'a> Finder<'a> {
         match claims.as_slice() {
             [(_, mapping)] if lower.ends_with(".zip") => {
                 return Err(Error::refused(format!(
-                    "the files of {} hold an archive; unpack it, or pack each file by itself with gzip",
-                    mapping.label()
+                    "the files of {} hold an archive; say which of its files are meant, as in files = \"{}/*.csv\"",
+                    mapping.label(),
+                    clip(name, 80)
                 )));
+            }
+            [(_, mapping)] if Container::of(&lower) == Some(Container::Tar) => {
+                return Err(Error::refused(format!("the files of {} hold an archive; {UNPACK}", mapping.label())));
             }
             // what is no other format is a delimited text
             [(end, mapping)] => {
@@ -343,7 +365,7 @@ impl<'a> Finder<'a> {
         }
     }
 
-    /// A data source file, gzipped or not; `stem` is its name without endings.
+    /// A data source file, packed or not; `stem` is its name without endings.
     fn source_text(&mut self, path: &Path, stem: &str) -> InputType {
         if let Some(fin) = self.fin_of(path, stem) {
             let (file, format) = (InputFile::alone(path), SourceFormat::Text);
@@ -371,7 +393,18 @@ impl<'a> Finder<'a> {
         self.neighbour(path, &fin).then(|| path.with_file_name(fin))
     }
 
-    /// The data source files of a zip archive. False where it has none: then its name says what it is.
+    /// True for a `.txt` without a byte that is called as the manifest of a delivery, and is it: its files are beside it, or no
+    /// `.fin` says that it is a data source file.
+    fn is_empty_manifest(&mut self, path: &Path, stem: &str) -> bool {
+        let is_empty = fs::metadata(path).is_ok_and(|metadata| metadata.len() == 0);
+        let is_file_of_it =
+            |name: &String| DeliveryName::parse(name).is_some_and(|d| d.delivery() == stem && is_data(&d));
+        is_empty
+            && DeliveryName::parse(&format!("{stem}.txt")).is_some()
+            && (self.names_beside(path).iter().any(is_file_of_it) || self.fin_of(path, stem).is_none())
+    }
+
+    /// The inputs in a zip archive. False where it has none: then its name says what it is.
     fn archive(&mut self, path: &Path, root: Option<&Root<'_>>, known_as: &str) -> bool {
         let name = file_name(path);
         let stem = &name[..name.len() - ".zip".len()];
@@ -390,14 +423,34 @@ impl<'a> Finder<'a> {
                 return true;
             }
         };
-        let texts = match texts_in(&members, &name, fin.is_some()) {
-            Ok(texts) => texts,
+        let found = self.mapped_in(path, &members).and_then(|mapped| {
+            let mut texts = texts_in(&members, &name, fin.is_some())?;
+            // a text beside the files of a mapping may be anything, unless somebody says that it is a data source file
+            texts.retain(|text| text.is_whole && !mapped.contains_key(&text.path) || mapped.is_empty());
+            Ok((mapped, texts))
+        });
+        let (mapped, texts) = match found {
+            Ok(found) => found,
             Err(error) => {
                 self.add(known_as, path, InputType::Refused(error));
                 return true;
             }
         };
         let archive = InputFile::alone(path);
+        let is_any = !(texts.is_empty() && mapped.is_empty());
+        for (member, what) in mapped {
+            let (name, what) = match what {
+                Ok(MatchedMapping { format: Format::Parquet, .. }) => {
+                    let reason = "a Parquet file is not read in an archive; unpack it";
+                    (None, InputType::Refused(Error::refused(reason)))
+                }
+                Ok(MatchedMapping { name, format, mapping }) => {
+                    (name, InputType::Mapped(archive.text(&member), format, mapping))
+                }
+                Err(error) => (None, InputType::Refused(error)),
+            };
+            self.add(&name.unwrap_or_else(|| format!("{known_as}/{member}")), &path.join(&member), what);
+        }
         for text in &texts {
             let what = match text.is_whole {
                 true => {
@@ -411,15 +464,42 @@ impl<'a> Finder<'a> {
             };
             self.add(&format!("{known_as}/{}", text.path), &path.join(&text.path), what);
         }
-        !texts.is_empty()
+        is_any
+    }
+
+    /// The files in a zip archive that a mapping takes, or may not take, by their paths there.
+    ///
+    /// # Errors
+    /// There are some, and the archive is not to be trusted.
+    fn mapped_in(&self, path: &Path, members: &[String]) -> Result<BTreeMap<String, Result<MatchedMapping>>> {
+        let name = file_name(path);
+        if self.mappings.is_empty() || DeliveryName::parse(&name).is_some() && holds_tables(members) {
+            return Ok(BTreeMap::new());
+        }
+        let matched = |member: &str| {
+            let found = self.mapping_of(&path.join(member), &file_name(Path::new(member)));
+            found.transpose().map(|found| (member.to_string(), found))
+        };
+        let mut listed = members.iter().map(|member| member.replace('\\', "/")).filter(|member| !is_hidden(member));
+        if !listed.any(|member| matched(&member).is_some()) {
+            return Ok(BTreeMap::new());
+        }
+        let files = files_in(members, &name)?;
+        let mut mapped: BTreeMap<_, _> = files.iter().filter_map(|member| matched(member)).collect();
+        let is_archive =
+            |member: &&String| matches!(Container::of(&member.to_lowercase()), Some(Container::Tar | Container::Zip));
+        let nested = files.iter().filter(is_archive).map(|member| (member.clone(), Err(Error::refused(NESTED))));
+        mapped.extend(nested);
+        Ok(mapped)
     }
 
     fn fin(&mut self, path: &Path, stem: &str, root: Option<&Root<'_>>, below: &Path) {
         let name = file_name(path);
         let mut of_source = vec![];
-        for ending in ["txt", "txt.gz", "zip"] {
-            let named = format!("{stem}.{ending}");
-            if self.neighbour(path, &named) && (ending != "zip" || is_of_source(&path.with_file_name(&named))) {
+        let packed = Packing::ALL.map(|packing| format!("{stem}.txt{}", packing.ending()));
+        for named in [format!("{stem}.txt"), format!("{stem}.zip")].into_iter().chain(packed) {
+            if self.neighbour(path, &named) && (!named.ends_with(".zip") || is_of_source(&path.with_file_name(&named)))
+            {
                 of_source.push(named);
             }
         }
@@ -538,14 +618,18 @@ fn not_an_input(name: &str, lower: &str, mappings: &[Arc<Mapping>]) -> Error {
     if let Some((_, advice)) = UNREAD.iter().find(|(ending, _)| lower.ends_with(ending)) {
         return Error::refused(format!("{name}: {advice}"));
     }
-    if !mappings.is_empty() && [".zip", ".tar.gz", ".tgz"].iter().any(|ending| lower.ends_with(ending)) {
-        return Error::refused(format!(
-            "{name}: an archive, into which a mapping does not look; unpack it, or pack each file by itself with gzip"
-        ));
+    let container = Container::of(lower);
+    if container == Some(Container::Tar) && !mappings.is_empty() {
+        return Error::refused(format!("{name}: an archive into which a mapping does not look; {UNPACK}"));
     }
-    let feed = [".tar.gz", ".tsv.gz", ".tgz", ".zip", ".tsv"].iter().any(|ending| lower.ends_with(ending));
-    if feed {
-        let source = if lower.ends_with(".zip") { "no data source file (.txt) is in it, and it has " } else { "" };
+    if container.is_some() {
+        let source = match (container, mappings) {
+            (Some(Container::Zip), []) => {
+                "no data source file (.txt) is in it (other exports load with --mapping FILE), and it has "
+            }
+            (Some(Container::Zip), _) => "no file of a mapping and no data source file (.txt) is in it, and it has ",
+            _ => "",
+        };
         return Error::refused(format!(
             "{name}: {source}not the name of a delivery; a data feed's files are called rsid_YYYY-mm-dd (or rsid_YYYYmmdd-HHMMSS)"
         ));
@@ -557,127 +641,4 @@ fn not_an_input(name: &str, lower: &str, mappings: &[Arc<Mapping>]) -> Error {
 }
 
 #[cfg(test)]
-mod tests {
-    #![allow(clippy::unwrap_used)]
-    use super::*;
-
-    fn found(folder: &Path, paths: &[&str], mapped: bool) -> (Vec<String>, usize) {
-        let paths: Vec<GivenPath> = paths.iter().map(|p| GivenPath::local(&folder.join(p))).collect();
-        let mapping = Mapping::parse("kind = 'online'\nvisitor_id = 'user'\ntime = 'ts'").unwrap();
-        let mappings = if mapped { vec![Arc::new(mapping)] } else { vec![] };
-        let found = find(&paths, &mappings);
-        let what = |input: &Input| match &input.what {
-            InputType::Delivery(_) => "delivery".to_string(),
-            InputType::Source(SourceFile { format: SourceFormat::Text, .. }) => "text".into(),
-            InputType::Source(SourceFile { format: SourceFormat::Json, .. }) => "json".into(),
-            InputType::Mapped(format, _) => format.name().into(),
-            InputType::Waiting(reason) => format!("waits: {reason}"),
-            InputType::Refused(error) => format!("{:?}: {error}", error.kind()),
-        };
-        (found.inputs.iter().map(|i| format!("{} {}", i.name, what(i))).collect(), found.ignored)
-    }
-
-    #[test]
-    fn inputs_come_once_and_in_order() {
-        let folder = tempfile::tempdir().unwrap();
-        let root = folder.path();
-        fs::create_dir_all(root.join("b/files_with_errors")).unwrap();
-        for name in [
-            "b/leads_2.txt",
-            "b/leads_2.fin",
-            "leads_1.txt",
-            "leads_1.fin",
-            "a.json",
-            "notes.md",
-            ".hidden.txt",
-            "x.csv",
-            "b/y.parquet",
-            "b/files_with_errors/old.txt",
-            "OLD.TXT",
-            "01-acme_2026-10-01.tsv.gz",
-            "acme_2026-10-01-lookup_data.tar.gz",
-            "web_2026-10-01.tar.gz",
-            "web_2026-10-01.fin",
-        ] {
-            fs::write(root.join(name), "").unwrap();
-        }
-        let (inputs, ignored) = found(root, &["", "b", "leads_1.fin"], false);
-        assert_eq!(
-            inputs,
-            [
-                "OLD.TXT waits: OLD.TXT: endings are lower case; rename it to OLD.txt",
-                "a.json json",
-                "acme_2026-10-01 waits: acme_2026-10-01.txt (the manifest, which comes last) is missing",
-                "b/leads_2.txt text",
-                "leads_1.txt text",
-                "web_2026-10-01 delivery",
-            ]
-        );
-        // the .md, and what only a mapping could explain
-        assert_eq!(ignored, 3);
-        let (inputs, _) = found(root, &["", "b/y.parquet"], true);
-        assert!(inputs.contains(&"x.csv csv".to_string()) && inputs.contains(&"b/y.parquet parquet".to_string()));
-        assert_eq!(inputs.iter().filter(|i| i.ends_with("parquet")).count(), 1);
-    }
-
-    #[cfg(unix)]
-    #[test]
-    fn links_are_followed_once() {
-        use std::os::unix::fs::symlink;
-
-        let (folder, elsewhere) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
-        let root = folder.path();
-        fs::create_dir_all(root.join("days/b")).unwrap();
-        fs::create_dir_all(elsewhere.path().join("more")).unwrap();
-        fs::write(root.join("days/b/x.csv"), "").unwrap();
-        fs::write(elsewhere.path().join("more/y.csv"), "").unwrap();
-        fs::write(elsewhere.path().join("z.csv"), "").unwrap();
-        // to a file and a folder that are found themselves, and come first in the alphabet
-        symlink(root.join("days/b/x.csv"), root.join("days/a.csv")).unwrap();
-        symlink(root.join("days/b"), root.join("another")).unwrap();
-        // to others, the second by the name of the link
-        symlink(elsewhere.path().join("more"), root.join("more")).unwrap();
-        symlink(elsewhere.path().join("z.csv"), root.join("today.csv")).unwrap();
-        // round in circles, and nowhere
-        symlink(root, root.join("days/up")).unwrap();
-        symlink(root.join("self.csv"), root.join("self.csv")).unwrap();
-        symlink(root.join("gone"), root.join("late.csv")).unwrap();
-        symlink(root.join("gone"), root.join("NOTES")).unwrap();
-        let (inputs, ignored) = found(root, &[""], true);
-        let (waiting, there): (Vec<String>, Vec<String>) = inputs.into_iter().partition(|i| i.contains("waits"));
-        assert_eq!(there, ["days/b/x.csv csv", "more/y.csv csv", "today.csv csv"]);
-        assert_eq!(waiting.len(), 2, "{waiting:?}");
-        assert!(waiting[0].starts_with("late.csv waits: late.csv: a link that leads nowhere"), "{waiting:?}");
-        assert!(waiting[1].starts_with("self.csv waits"), "{waiting:?}");
-        assert_eq!(ignored, 1);
-        // what is named is followed whatever it is, and an error where it leads nowhere
-        assert_eq!(found(root, &["another"], true).0, ["x.csv csv"]);
-        assert_eq!(found(root, &["days/a.csv", "days/b/x.csv"], true).0.len(), 1);
-        assert!(found(root, &["late.csv"], true).0[0].contains("Usage"));
-    }
-
-    #[test]
-    fn what_is_named_is_never_ignored() {
-        let folder = tempfile::tempdir().unwrap();
-        for name in ["x.csv", "notes.md", "hits.tar.gz", "alone.fin"] {
-            fs::write(folder.path().join(name), "").unwrap();
-        }
-        let one = |name: &str| found(folder.path(), &[name], false).0.join("\n");
-        assert!(one("x.csv").contains("give --mapping FILE"));
-        assert!(one("notes.md").contains("not an input"));
-        assert!(one("hits.tar.gz").contains("not the name of a delivery"));
-        assert!(one("alone.fin").contains("waits: alone.txt is missing"));
-        assert!(one("missing.txt").contains("Usage"));
-        for (name, advice) in [
-            ("Export.XLSX", "save the sheet as CSV"),
-            ("hits.csv.bz2", "pack each file by itself with gzip"),
-            ("leads.txt.zst", "unpack it"),
-            ("hits.parquet.gz", "gunzip"),
-            ("hits.avro", "make a Parquet file of it"),
-        ] {
-            fs::write(folder.path().join(name), "").unwrap();
-            assert!(one(name).contains(advice), "{}", one(name));
-        }
-        assert!(found(folder.path(), &["hits.tar.gz"], true).0[0].contains("into which a mapping does not look"));
-    }
-}
+mod tests;

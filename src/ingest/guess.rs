@@ -3,7 +3,8 @@
 //! In: a file. Out: the text of a mapping that loads it, with every choice open to correction; columns that nobody
 //! knows stand in it as comments, with what they hold. Parts of records (`geo['country']`) and keys of lists of keys and
 //! values (`param(event_params, 'page_title')`) are looked at like columns, and so are keys of objects that a text holds
-//! as JSON (`json_get(properties, 'url')`). Where only the elements of a list have a time, each of them is a row.
+//! as JSON (`json_get(properties, 'url')`). Where only the elements of a list have a time, each of them is a row. A file of JSON
+//! that is one object around the list of its rows, as the answer of an API, is read from within.
 //!
 //! * `layout`: how a delimited text is written; `snowplow`: where it has no names, and they are known.
 //! * `column`: what a column holds. `written`: how days and clocks are written. `words`: whole names; `headings`: what the
@@ -37,17 +38,19 @@ use self::headings::{
 };
 use self::times::Zone;
 use self::words::{
-    CURRENCY, CUSTOMER, DEVICE, DIMENSIONS, EMAIL, EVENT, IN_CENTS, LINE_CATEGORY, LINE_HEADING, LINE_PRICE,
-    LINE_PRODUCT, LINE_QUANTITY, LINES, METRICS, NAME, OBJECT, ORDER, OWN_ID, PAGE_VIEW, PERSON, STATE, TIME, TITLE,
-    TRANSACTION, VISIT, VISITOR,
+    CLIENT, CURRENCY, CUSTOMER, DEVICE, DIMENSIONS, EMAIL, EVENT, IN_CENTS, LINE_CATEGORY, LINE_HEADING, LINE_PRICE,
+    LINE_PRODUCT, LINE_QUANTITY, LINES, LINK, METRICS, NAME, OBJECT, OF_ALL, ORDER, OWN_ID, PAGE_VIEW, PERSON, PRICE,
+    STATE, TIME, TITLE, TRANSACTION, VISIT, VISITOR,
 };
 use super::cells::time_in;
 use super::delimited::Delimited;
 use super::input_file::InputFile;
+use super::json_elements::{ListPath, advice};
 use super::mapped_file::{Format, MappedFile, Reading};
 use super::mapping::Mapping;
-use super::paths::{file_name, without_packing};
+use super::paths::file_name;
 use super::totals;
+use crate::feed::packing::without_packing;
 use crate::feed::row_issue::clip;
 use crate::feed::source_columns::parse_headers;
 use crate::{Error, Result, quote};
@@ -77,11 +80,16 @@ pub fn guess(path: &Path) -> Result<String> {
     let is_delimited = format == Format::Csv;
     let preamble = is_delimited.then(|| layout::preamble(&input)).flatten();
     let mut delimited = preamble.unwrap_or_default();
-    let open = |delimited: &Delimited| {
-        let reading = Reading { delimited: delimited.clone(), ..Reading::everything(format) };
+    let open = |delimited: &Delimited, rows: Option<ListPath>| {
+        let reading = Reading { delimited: delimited.clone(), rows, ..Reading::everything(format) };
         MappedFile::open(input.clone(), reading).map_err(|e| e.at(&name))
     };
-    let opened = open(&delimited);
+    let mut opened = open(&delimited, None);
+    let rows = opened.as_ref().map_or(Ok(None), |file| rows_within(file, &name))?;
+    if let Some(path) = &rows {
+        opened = open(&delimited, Some(path.clone()));
+    }
+    let open = |delimited: &Delimited| open(delimited, None);
     let enriched = if is_delimited && may_lack_names(&opened) { snowplow::open(&input) } else { None };
     let (file, written, first) = match enriched {
         Some((file, written)) => {
@@ -124,7 +132,11 @@ pub fn guess(path: &Path) -> Result<String> {
     if name.to_lowercase().ends_with(".txt") && parse_headers(&headers, &name, None).is_ok() {
         return Err(Error::usage(format!("{name}: a data source file needs no mapping; see `rejoin help sources`")));
     }
-    let settings = files_of(&name).into_iter().chain(written).collect();
+    let of_rows = rows.map(|path| match path.as_slice() {
+        [one] => format!("rows = {}", quoted(one)),
+        several => format!("rows = [{}]", several.iter().map(|name| quoted(name)).collect::<Vec<_>>().join(", ")),
+    });
+    let settings = files_of(&name).into_iter().chain(of_rows).chain(written).collect();
     let unnest = take_apart(&mut columns);
     let mut parts = vec![];
     for column in &columns {
@@ -142,6 +154,29 @@ pub fn guess(path: &Path) -> Result<String> {
     // what is written here must be read by who reads mappings
     Mapping::parse(&text).map_err(|e| Error::bug(format!("the guessed mapping is none: {e}")))?;
     Ok(text)
+}
+
+/// The list that has the rows of a file that is one object around it: the object itself has nothing of a row.
+///
+/// # Errors
+/// There are several lists.
+fn rows_within(file: &MappedFile, name: &str) -> Result<Option<ListPath>> {
+    let lists = file.lists();
+    let is_list = |column: &str| lists.iter().any(|path| path[0] == column);
+    let others = file.schema.fields().iter().filter(|field| !is_list(field.name()));
+    let of_row = [TIME, VISITOR, VISIT, TRANSACTION, CUSTOMER, EMAIL, EVENT];
+    let is_of_row = |name: &String| of_row.iter().any(|names| is_one_of(name, names));
+    if others.flat_map(|field| names_of_heading(field.name())).any(|name| is_of_row(&name)) {
+        return Ok(None);
+    }
+    match lists {
+        [] => Ok(None),
+        [only] => Ok(Some(only.clone())),
+        several => Err(Error::refused(format!(
+            "{name}: a guess does not know where the rows are{}; a file with that list alone (jq -c '.NAME[]') is guessed",
+            advice(several)
+        ))),
+    }
 }
 
 /// True for a file that cannot be read by the names in its first line, or whose names look like a row, or like one with tabs.
@@ -209,7 +244,16 @@ impl Guess<'_> {
     fn mapping(mut self, file: &str, unnest: Option<String>, settings: Vec<String>, notes: &[String]) -> String {
         let columns = &mut self.columns;
         let any: Fit<'_> = &|_| true;
-        let visitor = columns.named(VISITOR);
+        let says_hits = columns.find(&[By::Names(VISIT, any), By::Names(&EVENT[..2], any)]).is_some();
+        // who looks at pages is online, whatever he is called
+        let is_page: Fit<'_> = &Column::is_page;
+        let of_pages = DIMENSIONS[..2].iter().flat_map(|(_, names)| names.iter().copied());
+        let of_pages: Vec<&str> = of_pages.filter(|name| !LINK.contains(name)).collect();
+        let has_pages = columns.find(&[By::Names(&of_pages, is_page)]).is_some();
+        let has_links = columns.find(&[By::Names(LINK, is_page)]).is_some();
+        let is_visitor: Fit<'_> =
+            &|column| says_hits || has_pages || !column.is_named(CLIENT) || column.may_be_of_browsers();
+        let visitor = columns.first(&[By::Names(VISITOR, is_visitor)]);
         // a tracker that calls a visitor by another name once he logged in tells the device as well
         let is_known_by_login = visitor.is_some_and(|column| column.is_named(PERSON));
         let device = if is_known_by_login { columns.named(DEVICE) } else { None };
@@ -235,9 +279,8 @@ impl Guess<'_> {
             (found, _) => found,
         };
         let transaction_id = transaction.map(Column::id);
-        // who looks at pages is online, whatever he is called
-        let is_page: Fit<'_> = &Column::is_page;
-        let has_pages = DIMENSIONS[..2].iter().any(|(_, names)| columns.find(&[By::Names(names, is_page)]).is_some());
+        // a record with a number of its own may have a link to itself
+        let has_pages = has_pages || has_links && (says_hits || transaction.is_none());
         let is_known = visitor.is_some() || visit.is_some() || has_pages;
         let online = visitor.is_some() || has_pages || customer.is_none() && transaction.is_none();
         let mut text =
@@ -340,14 +383,16 @@ impl Guess<'_> {
             }
             // carts and goals have amounts as well
             let is_of_orders = column.plain.iter().any(|name| name.contains("purchase"));
-            let is_bare = value == column.value && !is_of_orders;
-            if let Some(is_order) = is_order.as_ref().filter(|_| is_bare && matches!(*ours, "revenue" | "units")) {
-                value = format!("CASE WHEN {is_order} THEN {} END", column.sql());
+            let may_be_of_others = matches!(*ours, "revenue" | "units") && !is_of_orders;
+            if let Some(is_order) = is_order.as_ref().filter(|_| may_be_of_others) {
+                let amount = if value == column.value { column.sql() } else { value };
+                value = format!("CASE WHEN {is_order} THEN {amount} END");
             }
             text += &setting(ours, &value, question);
             metrics += 1;
             has_orders |= *ours == "orders";
             if *ours == "revenue" {
+                text += &self.of_one(column, &value, sign).unwrap_or_default();
                 text += &self.signed(column, &value).unwrap_or_default();
                 text += &self.lost(column, &value).unwrap_or_default();
             }
@@ -362,7 +407,7 @@ impl Guess<'_> {
         if let Some(is_page_view) = self.event(PAGE_VIEW).filter(|_| online) {
             let _ = writeln!(text, "page_views = {}", quoted(&format!("CASE WHEN {is_page_view} THEN 1 ELSE 0 END")));
         }
-        let has_id = || transaction.map(|column| format!("{} IS NOT NULL", column.sql()));
+        let has_id = || transaction.map(Column::is_borne);
         if let Some(is_order) = is_order.or_else(has_id).filter(|_| online && !has_orders) {
             let _ = writeln!(text, "orders = {}", quoted(&format!("CASE WHEN {is_order} THEN 1 END")));
         }
@@ -377,6 +422,25 @@ impl Guess<'_> {
         let notes = notes.iter().cloned().chain(of_time).chain(unused).map(|note| format!("# {note}\n"));
         text.insert_str(place_of_notes, &notes.collect::<String>());
         text
+    }
+
+    /// What is to be said of amounts that may be those of one piece, where a column says how many there were.
+    fn of_one(&self, amounts: &Column, value: &str, sign: Option<char>) -> Option<String> {
+        let is_price = |name: &String| PRICE.iter().any(|end| name.ends_with(*end));
+        let is_of_all = |name: &String| OF_ALL.iter().any(|word| name.contains(*word));
+        let names = || amounts.plain.iter();
+        if amounts.is_part || !names().any(is_price) || names().any(is_of_all) {
+            return None;
+        }
+        let is_amount: Fit<'_> = &|column| !column.is_part && column.amount(sign).is_some();
+        let (_, units) = METRICS.iter().find(|(ours, _)| *ours == "units")?;
+        let count = self.columns.find(&[By::Names(units, is_amount), By::Words(&QUANTITY, is_amount)])?;
+        let (times, _) = count.amount(sign)?;
+        let times = if times == count.value { count.sql() } else { times };
+        let value = if value == amounts.value { amounts.sql() } else { value.to_string() };
+        let name = printable(clip(&amounts.name, MAX_SHOWN_NAME_BYTES));
+        let told = "may be the price of one piece, of which a row can have several; then,";
+        Some(format!("# {name} {told}\n# revenue = {}\n", quoted(&format!("{value} * {times}"))))
     }
 
     /// What is to be said of amounts of which a column of its own says that some went out.

@@ -19,7 +19,8 @@ impl<R: Read> Hashed<R> {
 
     /// Reads what is left. Gives the hash of all bytes, and their number.
     pub fn finish(mut self) -> io::Result<(Xxh3, u64)> {
-        let mut buffer = vec![0; 256 << 10];
+        // most are read to their end already, and there are many small ones
+        let mut buffer = vec![0; 16 << 10];
         loop {
             match self.read(&mut buffer) {
                 Ok(0) => return Ok((self.hash, self.bytes)),

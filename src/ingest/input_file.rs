@@ -67,20 +67,6 @@ impl InputFile {
         self.member().map_or_else(|| self.path.clone(), |member| self.path.join(member))
     }
 
-    /// True where its name says that it is packed by itself, by gzip or zstd.
-    pub fn is_packed(&self) -> bool {
-        self.is_gzipped() || self.has_ending("zst")
-    }
-
-    /// True where its name says that it is a gzip file.
-    pub fn is_gzipped(&self) -> bool {
-        self.has_ending("gz")
-    }
-
-    fn has_ending(&self, ending: &str) -> bool {
-        self.path.extension().is_some_and(|own| own.eq_ignore_ascii_case(ending))
-    }
-
     /// How many bytes were read through here so far.
     pub fn counter(&self) -> &Arc<AtomicU64> {
         &self.counter

@@ -1,31 +1,27 @@
-//! JSON as rows: one object a line, or an array of objects.
+//! JSON as rows: one object a line, or the objects of an array or of a list within an object.
 //!
 //! In: the bytes, and what is wanted of each object. Out: batches in the shape that all values fit. A row that is no object
 //! is an issue of its line; what it says is never part of a message.
 
 use std::collections::BTreeSet;
-use std::io::{BufReader, Read};
+use std::io::Read;
 use std::ops::ControlFlow;
 use std::sync::Arc;
 
 use arrow::datatypes::{Schema, SchemaRef};
 use arrow::json::ReaderBuilder;
-use serde::de::{DeserializeSeed, Deserializer as _, SeqAccess, Visitor};
-use serde_json::value::RawValue;
+use serde::de::DeserializeSeed;
 use serde_json::{Deserializer, Value};
 
-use super::bounded::{BoundedReader, Limit};
 use super::delimited::kind_of_bytes;
 use super::file_rows::{BATCH_ROWS, FileRows, Visit};
+use super::json_elements::{ListPath, MAX_ROW_BYTES, lists_in, read_elements};
 use super::json_shape::widen::PartsLeft;
 use super::json_shape::{Pruned, Shape, Wanted};
 use super::pattern::FolderValue;
 use crate::feed::lines::Lines;
 use crate::feed::{RowIssue, written_numbers};
 use crate::{Error, Result};
-
-/// A longer line is no row.
-const MAX_LINE_BYTES: usize = 64 << 20;
 
 /// So many bytes of values make a batch, however few the rows.
 const BATCH_BYTES: usize = 32 << 20;
@@ -39,7 +35,8 @@ const NAMED_ROWS: u64 = 100;
 /// How the rows of a file stand in it, and what they have.
 #[derive(Debug)]
 pub struct JsonFile {
-    is_array: bool,
+    /// The list whose elements are the rows, without names an array; None where each line is a row.
+    list: Option<ListPath>,
     wanted: Wanted,
     /// What all rows fit; an object.
     shape: Shape,
@@ -48,24 +45,29 @@ pub struct JsonFile {
     /// How many rows there are, and how many of them are no objects.
     count: u64,
     broken: u64,
+    /// Of a file that is one object, the lists that may have its rows.
+    lists: Vec<ListPath>,
 }
 
 /// So many bytes say of what kind a file is that is no JSON.
 const START_BYTES: u64 = 16;
 
-/// A row: its line (in an array its number), the text of the line, and its value or why there is none.
+/// A row: its line (in a list its number), the text of the line, and its value or why there is none.
 type Row<'a> = (u64, &'a [u8], Result<Value, String>);
 
 impl JsonFile {
-    /// Looks at all rows. `folders` say what rows need not have.
+    /// Looks at all rows, which are in the list `rows` where that is given. `folders` say what rows need not have.
     pub fn look(
         open: impl Fn() -> Result<Box<dyn Read + Send>>,
+        rows: Option<ListPath>,
         wanted: Wanted,
         folders: &[FolderValue],
     ) -> Result<Self> {
         let is_array = begins_array(open()?)?;
+        let list = rows.or_else(|| is_array.then(ListPath::new));
         let shape = || Shape::Object(Default::default());
-        let mut file = Self { is_array, wanted, shape: shape(), names: BTreeSet::new(), count: 0, broken: 0 };
+        let (names, lists) = (BTreeSet::new(), vec![]);
+        let mut file = Self { list, wanted, shape: shape(), names, count: 0, broken: 0, lists };
         let (mut shape, mut names, mut count, mut broken) = (shape(), BTreeSet::new(), 0, 0);
         let mut left = PartsLeft::default();
         file.rows(open()?, &mut |(row, text, value)| {
@@ -86,6 +88,9 @@ impl JsonFile {
         said.for_each(|(name, _)| file.wanted.leave_out(name));
         shape.hold(&file.wanted);
         (file.shape, file.names, file.count, file.broken) = (shape, names, count, broken);
+        if file.list.is_none() && (count == 1 || file.has_no_object()) {
+            file.lists = lists_in(open()?);
+        }
         Ok(file)
     }
 
@@ -94,9 +99,14 @@ impl JsonFile {
         Arc::new(Schema::new(self.shape.fields()))
     }
 
-    /// True for an array without elements: a whole file that says that there is no row.
-    pub fn is_empty_array(&self) -> bool {
-        self.is_array && self.count == 0
+    /// True for a list without elements: a whole file that says that there is no row.
+    pub fn is_empty_list(&self) -> bool {
+        self.list.is_some() && self.count == 0
+    }
+
+    /// Of a file that is one object, the lists that may have its rows.
+    pub fn lists(&self) -> &[ListPath] {
+        &self.lists
     }
 
     /// True where there are rows and none is an object.
@@ -106,7 +116,7 @@ impl JsonFile {
 
     /// A list of which no row has an element is one all the same, whatever stands in its place. True where it is one.
     pub fn hold_empty_list(&mut self, name: &str) -> bool {
-        let has_no_row = self.is_empty_array();
+        let has_no_row = self.is_empty_list();
         let Shape::Object(parts) = &mut self.shape else { return false };
         let Some(part) = parts.get_mut(name).filter(|part| part.is_empty()) else { return false };
         let is_list = part.is_seen() || has_no_row;
@@ -160,18 +170,21 @@ impl JsonFile {
     }
 
     fn rows(&self, input: impl Read, each: &mut dyn FnMut(Row<'_>) -> Result<ControlFlow<()>>) -> Result<()> {
-        if self.is_array { self.elements(input, each) } else { self.lines(input, each) }
+        match &self.list {
+            Some(path) => read_elements(input, path, &mut |row, text| each((row, text, self.object(text)))),
+            None => self.lines(input, each),
+        }
     }
 
     fn lines(&self, input: impl Read, each: &mut dyn FnMut(Row<'_>) -> Result<ControlFlow<()>>) -> Result<()> {
         let (mut lines, mut text) = (Lines::new(input), vec![]);
         let unreadable = |e: std::io::Error| Error::refused(format!("cannot be read to its end: {e}"));
-        while let Some(line) = lines.next(&mut text, MAX_LINE_BYTES).map_err(unreadable)? {
+        while let Some(line) = lines.next(&mut text, MAX_ROW_BYTES).map_err(unreadable)? {
             if text.iter().all(u8::is_ascii_whitespace) {
                 continue;
             }
             let value = match line.cut {
-                true => Err(format!("more than {} MiB in one line", MAX_LINE_BYTES >> 20)),
+                true => Err(format!("more than {} MiB in one line", MAX_ROW_BYTES >> 20)),
                 false => self.object(&text),
             };
             if each((line.number, &text, value))?.is_break() {
@@ -195,60 +208,10 @@ impl JsonFile {
         let mut deserializer = Deserializer::from_slice(&text);
         Pruned(&self.wanted).deserialize(&mut deserializer).and_then(|value| deserializer.end().map(|()| value))
     }
-
-    fn elements(&self, input: impl Read, each: &mut dyn FnMut(Row<'_>) -> Result<ControlFlow<()>>) -> Result<()> {
-        let mut stopped = None;
-        let (input, limit) = BoundedReader::new(input, MAX_LINE_BYTES as u64);
-        let mut deserializer = Deserializer::from_reader(BufReader::new(input));
-        let elements = Elements { file: self, each, limit, stopped: &mut stopped };
-        let done = deserializer.deserialize_seq(elements).and_then(|()| deserializer.end());
-        match (stopped, done) {
-            (Some(stopped), _) => stopped,
-            (None, Ok(())) => Ok(()),
-            (None, Err(e)) => Err(Error::refused(format!(
-                "line {}: the JSON array is broken here (sign {}); correct the file and load it again",
-                e.line(),
-                e.column()
-            ))),
-        }
-    }
 }
 
 fn checked(value: Value) -> Result<Value, String> {
     if value.is_object() { Ok(value) } else { Err("no JSON object".into()) }
-}
-
-/// The elements of an array, one at a time.
-struct Elements<'a, 'b> {
-    file: &'a JsonFile,
-    each: &'a mut dyn FnMut(Row<'_>) -> Result<ControlFlow<()>>,
-    limit: Limit,
-    /// Why not all of them were taken.
-    stopped: &'b mut Option<Result<()>>,
-}
-
-impl<'de> Visitor<'de> for Elements<'_, '_> {
-    type Value = ();
-
-    fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("an array")
-    }
-
-    fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<(), A::Error> {
-        let mut row = 0;
-        while let Some(element) = list.next_element::<Box<RawValue>>()? {
-            row += 1;
-            self.limit.renew();
-            let text = element.get().as_bytes();
-            *self.stopped = match (self.each)((row, text, self.file.object(text))) {
-                Ok(ControlFlow::Continue(())) => continue,
-                Ok(ControlFlow::Break(())) => Some(Ok(())),
-                Err(error) => Some(Err(error)),
-            };
-            return Err(serde::de::Error::custom("stopped"));
-        }
-        Ok(())
-    }
 }
 
 /// Rows that become a batch.

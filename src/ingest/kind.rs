@@ -18,6 +18,7 @@ use super::suites_and_sources::SuitesAndSources;
 use crate::Result;
 use crate::attribution::Persistence;
 use crate::feed::RowIssue;
+use crate::feed::records::SpareBytes;
 use crate::lake::bindings::Bindings;
 use crate::lake::records::{Source, Suite};
 
@@ -78,6 +79,8 @@ pub struct Context {
     pub rates: Option<Arc<Rates>>,
     /// Counts the bytes that are decoded, for progress.
     pub read: Arc<AtomicU64>,
+    /// Memory that blocks of other feeds have left.
+    pub spare: SpareBytes,
 }
 
 /// An input that is ready.

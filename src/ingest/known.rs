@@ -68,13 +68,18 @@ impl Input {
                 [self.path.clone()].into_iter().chain(files).collect()
             }
             InputType::Source(found) => found.files(),
+            InputType::Mapped(file, ..) => vec![file.path().to_path_buf()],
             _ => vec![self.path.clone()],
         }
     }
 
     /// True for a text in an archive, which other inputs may be in as well.
     pub fn is_in_archive(&self) -> bool {
-        matches!(&self.what, InputType::Source(found) if found.file.member().is_some())
+        match &self.what {
+            InputType::Source(found) => found.file.member().is_some(),
+            InputType::Mapped(file, ..) => file.member().is_some(),
+            _ => false,
+        }
     }
 
     /// The marks of its local files; none where one of them cannot be looked at.

@@ -17,15 +17,16 @@ use super::delimited::Delimited;
 use super::delimited_rows::{DelimitedFile, InferredType};
 use super::file_rows::{FileRows, Visit};
 use super::input_file::{CountingReader, InputFile};
+use super::json_elements::{ListPath, advice};
 use super::json_rows::JsonFile;
 use super::json_shape::Wanted;
 use super::parquet_rows;
-use super::paths::without_packing;
 use super::pattern::{FolderValue, folder_values};
 use super::taken_apart::{list_item, taken_apart};
 use super::unpack::unpacked;
 use crate::distinct_texts::as_they_come;
 use crate::error::did_you_mean;
+use crate::feed::packing::without_packing;
 use crate::feed::row_issue::clip;
 use crate::feed::text::{Encoding, Utf8Reader};
 use crate::{Error, Result};
@@ -75,6 +76,8 @@ pub struct Reading {
     pub delimited: Delimited,
     /// What is wanted of JSON.
     pub wanted: Wanted,
+    /// The list of JSON whose elements are the rows.
+    pub rows: Option<ListPath>,
     /// The list of which each element is a row.
     pub unnest: Option<String>,
 }
@@ -83,7 +86,7 @@ impl Reading {
     /// All of a file, written as usual.
     pub fn everything(format: Format) -> Self {
         let (delimited, wanted) = (Delimited::default(), Wanted::everything());
-        Self { format, encoding: None, delimited, wanted, unnest: None }
+        Self { format, encoding: None, delimited, wanted, rows: None, unnest: None }
     }
 }
 
@@ -117,13 +120,13 @@ enum Content {
 impl MappedFile {
     /// Finds out the columns; reads all of a text file.
     pub fn open(file: InputFile, reading: Reading) -> Result<Self> {
-        let Reading { format, encoding, delimited, wanted, unnest } = reading;
+        let Reading { format, encoding, delimited, wanted, rows, unnest } = reading;
         let encoding = match (format, delimited.encoding.or(encoding)) {
             (Format::Parquet, _) => Encoding::Utf8,
             (_, Some(known)) => known,
             (_, None) => Encoding::detect(unpacked(&file)?).map_err(|e| unreadable(&e))?,
         };
-        let mut folders = folder_values(file.path());
+        let mut folders = folder_values(&file.place());
         let open = || text(&file, encoding);
         let (content, stored, mut numbers) = match format {
             Format::Parquet => {
@@ -138,7 +141,7 @@ impl MappedFile {
                 (Content::Delimited(content), stored, numbers)
             }
             Format::Ndjson => {
-                let mut content = JsonFile::look(open, wanted.clone(), &folders)?;
+                let mut content = JsonFile::look(open, rows, wanted.clone(), &folders)?;
                 let empty = unnest.as_deref().filter(|list| content.hold_empty_list(list));
                 let stored = empty.map_or_else(|| content.schema(), |list| with_empty_list(&content.schema(), list));
                 let numbers = vec![None; stored.fields().len()];
@@ -192,7 +195,7 @@ impl MappedFile {
                 // where nothing is to be taken apart, nothing lacks a part
                 let is_apart = self.unnest.is_some_and(|list| *self.stored.field(list).name() == path[0]);
                 json.has(path)
-                    || json.is_empty_array()
+                    || json.is_empty_list()
                     || self.folders.iter().any(|(name, _)| *name == path[0])
                     || is_apart && !json.has_element(&path[0])
             }
@@ -208,8 +211,20 @@ impl MappedFile {
         }
     }
 
+    /// The lists in a file of JSON that is one object, which may have the rows.
+    pub fn lists(&self) -> &[ListPath] {
+        match &self.content {
+            Content::Json(json) => json.lists(),
+            _ => &[],
+        }
+    }
+
     /// What to say of a column that is not there: the likely name, and what there is.
     pub fn lacks(&self, name: &str) -> String {
+        format!("{}{}", self.likely(name), advice(self.lists()))
+    }
+
+    fn likely(&self, name: &str) -> String {
         let mut names: Vec<&str> = self.schema.fields().iter().map(|f| f.name().as_str()).collect();
         if let Content::Json(json) = &self.content {
             names.retain(|name| self.has(&[name.to_string()]));
@@ -225,9 +240,10 @@ impl MappedFile {
         }
         if names.is_empty() {
             return match &self.content {
+                Content::Json(json) if json.has_no_object() && !json.lists().is_empty() => String::new(),
                 Content::Json(json) if json.has_no_object() => {
                     "; each row is one JSON object on a line of its own, or in an array, and no line here is one: `jq -c .` \
-                     writes objects so, and `jq -c '.NAME[]'` those of a list in a larger one"
+                     writes objects so"
                         .into()
                 }
                 _ => "; it has no row".into(),
@@ -484,11 +500,11 @@ mod tests {
             gzip.finish().unwrap()
         };
         for (bytes, kind) in [
-            (packed(b"a,b\n1,2\n"), "a gzip file; end its name in .gz"),
+            (packed(&packed(b"a,b\n1,2\n")), "packed twice"),
             (b"PK\x03\x04\x14\0\0\0\x08\0".to_vec(), "save the sheet as CSV"),
             (b"PAR1\x15\x04\x15\x10".to_vec(), "end its name in .parquet"),
             (b"BZh91AY&SY\xa9".to_vec(), "a bzip2 file"),
-            (b"\x28\xb5\x2f\xfd\x04\x58".to_vec(), "a zstd file"),
+            (zstd::encode_all(&b"\x28\xb5\x2f\xfd\x04\x58"[..], 1).unwrap(), "packed twice"),
         ] {
             let folder = tempfile::tempdir().unwrap();
             let path = folder.path().join("a.csv");

@@ -4,7 +4,6 @@
 //! taken: without a time or visitor, with a metric that is no number, or against a rule of offline records.
 
 use std::ops::ControlFlow;
-use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 
@@ -61,8 +60,8 @@ pub struct MappedInput {
 
 impl MappedInput {
     /// Nothing of it is read yet.
-    pub fn new(path: &Path, format: Format, mapping: Arc<Mapping>) -> Self {
-        Self { file: InputFile::alone(path), format, mapping, encoding: None }
+    pub fn new(file: InputFile, format: Format, mapping: Arc<Mapping>) -> Self {
+        Self { file, format, mapping, encoding: None }
     }
 }
 
@@ -85,7 +84,7 @@ impl InputKind for MappedInput {
     }
 
     fn content(&mut self) -> Result<Content> {
-        let folders = folder_values(self.file.path());
+        let folders = folder_values(&self.file.place());
         let folders: String = folders.iter().map(|(name, value)| format!("{name}={value}/")).collect();
         let (content, encoding) = content_of(&self.file, &folders, &self.mapping.fingerprint()?)?;
         self.encoding = encoding;
@@ -141,8 +140,8 @@ impl Decoder {
     /// Looks at the file's columns and compiles the mapping against them. Reads all of a text file, so it blocks.
     fn new(file: InputFile, format: Format, mapping: Arc<Mapping>, encoding: Option<Encoding>) -> Result<Self> {
         let wanted = wanted(&mapping);
-        let (delimited, unnest) = (mapping.delimited.clone(), mapping.unnest.clone());
-        let reading = Reading { format, encoding, delimited, wanted, unnest };
+        let (delimited, rows, unnest) = (mapping.delimited.clone(), mapping.rows.clone(), mapping.unnest.clone());
+        let reading = Reading { format, encoding, delimited, wanted, rows, unnest };
         let file = MappedFile::open(file, reading)?;
         let expressions = Expressions::compile(&mapping, &file)?;
         let file = file.with_codes_of(expressions.dimensions.clone());

@@ -12,6 +12,7 @@ use toml::{Table, Value};
 use super::cells::EpochUnit;
 use super::delimited::{Delimited, names};
 use super::exchange::Currency;
+use super::json_elements::{ListPath, take_path};
 use super::pattern::Pattern;
 use super::products::Products;
 use crate::attribution::{Expiry, Persistence};
@@ -69,6 +70,9 @@ pub struct Mapping {
     /// The dimensions whose values persist: rules of the suite, which change no row that is loaded.
     #[serde(skip)]
     pub persistence: BTreeMap<String, Persistence>,
+    /// The list of a file of JSON whose elements are its rows.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub rows: Option<ListPath>,
     /// A list of the file, each element of which is a row of its own.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub unnest: Option<String>,
@@ -99,7 +103,7 @@ const MAX_MESSAGE_BYTES: usize = 800;
 const MAX_PIECE_BYTES: usize = 300;
 
 /// Keys of the file, in the order of the manual.
-const MAPPING_KEYS: [&str; 29] = [
+const MAPPING_KEYS: [&str; 30] = [
     "kind",
     "suite",
     "source",
@@ -112,6 +116,7 @@ const MAPPING_KEYS: [&str; 29] = [
     "customer_id",
     "key",
     "snapshot",
+    "rows",
     "unnest",
     "files",
     "delimiter",
@@ -188,6 +193,7 @@ impl Mapping {
             customer_id: optional(&mut table, "customer_id")?,
             key: optional(&mut table, "key")?,
             snapshot: names(&mut table, "snapshot")?,
+            rows: take_path(&mut table)?,
             unnest: optional(&mut table, "unnest")?,
             delimited: Delimited::take(&mut table)?,
             files: files(&mut table)?,

@@ -2,10 +2,14 @@
 
 use std::path::{Component, Path};
 
+use crate::feed::row_issue::clip;
 use crate::{Error, Result};
 
 /// An archive with more members is refused: a real one has about twenty.
 pub(super) const MAX_MEMBERS: usize = 1000;
+
+/// So much of a member's name is shown.
+const SHOWN_BYTES: usize = 200;
 
 /// The path of a member within its archive, `/` between its parts.
 pub(super) fn path_within(member: &str, file: &str) -> Result<String> {
@@ -32,7 +36,7 @@ fn parts_within(path: &Path, file: &str) -> Result<Vec<String>> {
             _ => {
                 return Err(Error::refused(format!(
                     "{file}: member {:?} points outside of the archive; it is not to be trusted",
-                    path.display().to_string()
+                    clip(&path.display().to_string(), SHOWN_BYTES)
                 )));
             }
         }
@@ -46,7 +50,7 @@ fn parts_within(path: &Path, file: &str) -> Result<Vec<String>> {
 /// It is one of them, or they are too many.
 pub(super) fn note_member(seen: &mut Vec<String>, name: &str, file: &str) -> Result<()> {
     if seen.iter().any(|s| s == name) {
-        return Err(Error::refused(format!("{file}: {name} is there twice; which one is meant cannot be known")));
+        return Err(there_twice(name, file));
     }
     if seen.len() >= MAX_MEMBERS {
         return Err(too_many(file));
@@ -55,7 +59,13 @@ pub(super) fn note_member(seen: &mut Vec<String>, name: &str, file: &str) -> Res
     Ok(())
 }
 
+/// The refusal of an archive with two members of one name.
+pub(super) fn there_twice(name: &str, file: &str) -> Error {
+    let name = clip(name, SHOWN_BYTES);
+    Error::refused(format!("{file}: {name} is there twice; which one is meant cannot be known"))
+}
+
 /// The refusal of an archive with more than [`MAX_MEMBERS`].
 pub(super) fn too_many(file: &str) -> Error {
-    Error::refused(format!("{file}: more than {MAX_MEMBERS} members; this is no delivery of Adobe's"))
+    Error::refused(format!("{file}: more than {MAX_MEMBERS} members; put fewer into one archive"))
 }

@@ -5,10 +5,10 @@
 //!   packed. `suites_and_sources`: whose it is.
 //! * `group`: small inputs that are written and committed together.
 //! * `gather`: what of it is to be loaded: in folders and buckets (`remote`), without what is `known`.
-//! * Data feeds: `delivery` (the manifest held against the files), `unpack` (archives as streams; `gunzip`, `unzstd`,
-//!   `member_names`), `feed_load`, `lookups`.
+//! * Data feeds: `delivery` (the manifest held against the files), `unpack` (archives as streams; `packed_stream` with `gunzip`
+//!   and `unzstd`, `member_names`), `feed_load`, `lookups`.
 //! * `lookup_file`: a lookup table of the user's own.
-//! * Data sources: `source_load`, `archive` (texts in a zip archive). Any other file: `mapping`, `stored_mappings`, `mapped_file`
+//! * Data sources: `source_load`, `archive` (what is in a zip archive). Any other file: `mapping`, `stored_mappings`, `mapped_file`
 //!   with `column_names` and `taken_apart`, `parquet_rows` with `footer` and `pages`, `computed` (SQL expressions), `expressions`, `cells`, `products`,
 //!   `exchange` (amounts in several currencies), `mapped_load`. `guess`: a first mapping; `amounts` and `totals`: what cells hold of which nobody said it.
 //! * To the lake: `offline_rows` and `content_hash` (the shape of rows), `decoding` (decoder to writer), `rejects`,
@@ -44,6 +44,7 @@ pub mod guess;
 mod gunzip;
 pub mod hashed;
 pub mod input_file;
+pub mod json_elements;
 pub mod json_rows;
 pub mod json_shape;
 pub mod key;
@@ -59,6 +60,7 @@ mod member_names;
 pub mod offline_rows;
 pub mod options;
 pub mod outcome;
+mod packed_stream;
 mod pages;
 mod parquet_rows;
 pub mod paths;

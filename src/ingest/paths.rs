@@ -13,11 +13,6 @@ pub fn folder_of(path: &Path) -> PathBuf {
     }
 }
 
-/// The name of a file without the ending that says how it is packed by itself.
-pub fn without_packing(name: &str) -> &str {
-    name.strip_suffix(".gz").or_else(|| name.strip_suffix(".zst")).unwrap_or(name)
-}
-
 /// The last part of a path as text.
 pub fn file_name(path: &Path) -> String {
     path.file_name().map_or_else(|| path.display().to_string(), |n| n.to_string_lossy().into_owned())

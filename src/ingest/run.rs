@@ -38,6 +38,7 @@ use super::source_load::{SourceInput, set_aside};
 use super::suites_and_sources::SuitesAndSources;
 use crate::feed::RowIssue;
 use crate::feed::delivery_name::DeliveryName;
+use crate::feed::records::SpareBytes;
 use crate::lake::bindings::adopt;
 use crate::lake::records::{FileEntry, Source, Suite};
 use crate::lake::suites::{adopt_persistence, find};
@@ -93,8 +94,9 @@ fn ingest_offers<'a>(
             progress(Progress::Idle(no_file_of(mapping, paths)));
         }
         let lake_has = Arc::new(SuitesAndSources::read(lake).await?);
-        let counter = Arc::default();
-        let mut run = Run { lake, options, progress, lake_has, remote: None, group: None, formers: vec![], counter };
+        let (counter, spare) = (Arc::default(), SpareBytes::default());
+        let (remote, group, formers) = (None, None, vec![]);
+        let mut run = Run { lake, options, progress, lake_has, remote, group, formers, counter, spare };
         let mut settled = Outcomes { settings, known, waiting: BTreeMap::new(), outcomes: vec![] };
         // inputs are read while those before them are written and committed
         let mut writing = Writing::Nothing;
@@ -211,6 +213,8 @@ struct Run<'a> {
     formers: Vec<WriteUnderWay>,
     /// Bytes that were read of the files of the input at hand.
     counter: Arc<AtomicU64>,
+    /// For the blocks of feeds.
+    spare: SpareBytes,
 }
 
 /// Inputs that are written and committed while the next ones are read.
@@ -380,8 +384,7 @@ impl<'a> Run<'a> {
     async fn take(&mut self, input: Input, entry: &mut FileEntry, findings: &mut Findings) -> Result<Step> {
         // an archive holds more than the file that stops its source
         let aside = if input.is_in_archive() { vec![] } else { input.files() };
-        let Input { path, what, .. } = input;
-        let kind: Box<dyn InputKind> = match what {
+        let kind: Box<dyn InputKind> = match input.what {
             InputType::Waiting(reason) => return Ok(Step::Over(Status::Waiting(reason))),
             InputType::Refused(error) => {
                 // the suite of a delivery that cannot be taken is still known by its name
@@ -394,7 +397,7 @@ impl<'a> Run<'a> {
             }
             InputType::Delivery(delivery) => Box::new(delivery),
             InputType::Source(found) => Box::new(SourceInput::new(found)),
-            InputType::Mapped(format, mapping) => Box::new(MappedInput::new(&path, format, mapping)),
+            InputType::Mapped(file, format, mapping) => Box::new(MappedInput::new(file, format, mapping)),
         };
         self.counter = kind.counter();
         let (lake_has, options) = (self.lake_has.clone(), self.options.clone());
@@ -432,7 +435,7 @@ impl<'a> Run<'a> {
             Some(table) => Some(Arc::new(Rates::read(self.lake, table, &owner.suite).await?)),
             None => None,
         };
-        let context = Context { owner, received, rates, read: read.clone() };
+        let context = Context { owner, received, rates, read: read.clone(), spare: self.spare.clone() };
         let prepared = self.watch(&read, blocking(move || kind.prepare(&context))).await?;
         let prepared = match source.as_ref().filter(|s| s.on_error == "stop") {
             None => prepared,

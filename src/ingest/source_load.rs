@@ -37,9 +37,9 @@ use crate::{Error, Result};
 /// How a data source file is written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum SourceFormat {
-    /// `.txt`, `.txt.gz`, or a `.txt` in a `.zip`.
+    /// `.txt`, packed or not, or a `.txt` in a `.zip`.
     Text,
-    /// `.json`
+    /// `.json`, packed or not.
     Json,
 }
 
@@ -84,7 +84,7 @@ impl InputKind for SourceInput {
     fn owner(&mut self, lake_has: &SuitesAndSources, options: &IngestOptions) -> Result<Owner> {
         let (mut said_suite, mut said_source, mut waits) = (None, None, None);
         if self.format == SourceFormat::Json {
-            let json = SourceJson::new(self.file.stream()?, &self.file.name(), NaiveDateTime::default());
+            let json = SourceJson::new(unpacked(&self.file)?, &self.file.name(), NaiveDateTime::default());
             let json = json.map_err(|e| Error::refused(format!("{e}; {OTHER_JSON}")).caused_by(e))?;
             (said_suite, said_source) = (json.report_suite_id, json.data_source_id);
             if json.finished == Some(false) {

@@ -8,6 +8,7 @@ use std::path::Path;
 use super::key::FEED_SOURCE;
 use super::paths::file_name;
 use crate::error::did_you_mean;
+use crate::feed::packing::without_packing;
 use crate::feed::row_issue::clip;
 use crate::lake::records::{Source, Suite};
 use crate::lake::{Lake, Registry};
@@ -100,7 +101,7 @@ impl SuitesAndSources {
         let archive = || whole.ancestors().skip(1).find(|above| is_archive(above));
         says(&whole).or_else(|| archive().and_then(says)).ok_or_else(|| {
             let name = file_name(path).to_lowercase();
-            let stem = name.trim_end_matches(".gz").trim_end_matches(".txt").trim_end_matches(".json");
+            let stem = without_packing(&name).trim_end_matches(".txt").trim_end_matches(".json");
             let hint = did_you_mean(stem, sources().map(|s| s.source.as_str()));
             Error::configuration(format!(
                 "neither its name nor its folder says which data source{hint}{}",
@@ -273,7 +274,7 @@ mod tests {
         assert_eq!(of("/in/drop.zip/returns/x.txt").unwrap(), "returns");
         assert_eq!(of("/in/leads_eu.zip/a/x.txt").unwrap(), "leads_eu");
         assert_eq!(of("/returns/drop.zip/x.txt").unwrap(), "returns");
-        assert!(of("/in/return.txt.gz").unwrap_err().to_string().contains("did you mean returns?"));
+        assert!(of("/in/return.txt.zst").unwrap_err().to_string().contains("did you mean returns?"));
         let error = of("/in/return.txt").unwrap_err().to_string();
         assert!(error.contains("did you mean returns?") && error.contains("lead, leads, leads_eu, returns"), "{error}");
         assert!(lake_has.source_of_file(suite, Path::new("x.txt"), Some("lead5")).is_err());

@@ -1,5 +1,5 @@
-//! What packed files hold, as streams: the members of a delivered file (`.tsv.gz`, `.tar.gz`, `.zip`, plain `.tsv`), and the
-//! text of a file that is an input by itself, packed by gzip or zstd or in a zip archive. Nothing is written to disk.
+//! What packed files hold, as streams: the members of a delivered file (`.tsv`, `.tar`, both packed or not, `.zip`), and the text
+//! of a file that is an input by itself or in a zip archive, packed or not. Nothing is written to disk.
 //!
 //! In: a file. Out: each member's name and bytes, and what the file was, packed and unpacked; or the bytes of one text.
 //! Invariants: an archive that tries to leave its folder (absolute paths, `..`, links, devices) is refused as a whole, and so
@@ -17,12 +17,13 @@ use tar::EntryType;
 use zip::CompressionMethod;
 use zip::result::ZipError;
 
-use super::gunzip::{Gunzip, foreign_bytes, only_zeros};
+use super::gunzip::{foreign_bytes, only_zeros};
 use super::hashed::Hashed;
 use super::input_file::{InputFile, Stream};
 use super::member_names::{note_member, path_within, plain_name};
+use super::packed_stream::{BUFFER_BYTES, Unpacked, unpacked_stream};
 use super::paths::file_name;
-use super::unzstd::Unzstd;
+use crate::feed::packing::{Packing, without_packing};
 use crate::{Error, Result};
 
 /// The name of the hits in a delivery; a file that is no archive is called so, too.
@@ -43,32 +44,26 @@ const END_BYTES: u64 = 22 + 0xFFFF + 20 + 56;
 /// A tar member's extension header of more bytes is refused.
 const MAX_EXTENSION_BYTES: u64 = 64 << 10;
 
-const BUFFER_BYTES: usize = 256 * 1024;
-
-/// How a delivered file is packed.
+/// What a delivered file is when it is unpacked.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Packing {
-    /// One gzipped text.
-    Gzip,
-    /// A gzipped tar archive.
-    TarGz,
+pub enum Container {
+    /// One text.
+    Text,
+    /// A tar archive.
+    Tar,
     /// A zip archive.
     Zip,
-    /// One text.
-    Plain,
 }
 
-impl Packing {
-    /// The packing that a file name's ending says.
+impl Container {
+    /// What a file name's ending says.
     pub fn of(name: &str) -> Option<Self> {
-        let endings = [
-            (".tar.gz", Self::TarGz),
-            (".tgz", Self::TarGz),
-            (".zip", Self::Zip),
-            (".tsv.gz", Self::Gzip),
-            (".tsv", Self::Plain),
-        ];
-        endings.into_iter().find(|(ending, _)| name.ends_with(ending)).map(|(_, packing)| packing)
+        if name.ends_with(".zip") {
+            return Some(Self::Zip);
+        }
+        let endings = [(".tar", Self::Tar), (".tgz", Self::Tar), (".tsv", Self::Text)];
+        let plain = without_packing(name);
+        endings.into_iter().find(|(ending, _)| plain.ends_with(ending)).map(|(_, container)| container)
     }
 }
 
@@ -112,53 +107,41 @@ pub fn read_members(
         members.push((member.to_string(), hash.digest128()));
         Ok(())
     };
-    let packing = Packing::of(&name).ok_or_else(|| Error::refused(format!("{name}: not a packed text")))?;
+    let container = Container::of(&name).ok_or_else(|| Error::refused(format!("{name}: not a packed text")))?;
     let mut raw = Hashing { input: file.stream()?, md5: Md5::new(), bytes: 0, read };
-    match packing {
-        Packing::Plain => {
-            let mut input = Named { input: BufReader::with_capacity(BUFFER_BYTES, &mut raw), file: name.clone() };
-            visit(HIT_DATA, &mut input)?;
-        }
-        Packing::Gzip => {
-            let mut input = Named { input: gunzip(&mut raw), file: name.clone() };
-            visit(HIT_DATA, &mut input)?;
-        }
-        Packing::TarGz => {
-            let mut input = Named { input: gunzip(&mut raw), file: name.clone() };
+    match container {
+        Container::Text => visit(HIT_DATA, &mut named_stream(&mut raw, &name)?)?,
+        Container::Tar => {
+            let mut input = named_stream(&mut raw, &name)?;
             read_tar(&mut input, &name, &mut visit)?;
             // two archives that were put together would be read as the first
             let mut rest = BufReader::with_capacity(BUFFER_BYTES, input);
             only_zeros(&mut rest).map_err(|e| damaged(&name, &e))?;
         }
-        Packing::Zip => read_zip(file.stream()?, &name, &mut visit)?,
+        Container::Zip => read_zip(file.stream()?, &name, &mut visit)?,
     }
     drain(&mut raw, &name)?;
     let md5 = raw.md5.finalize().iter().map(|byte| format!("{byte:02x}")).collect();
     Ok(ReadFile { packed: Digest { bytes: raw.bytes, md5 }, members })
 }
 
-/// The bytes that are packed in a gzip file.
-pub fn gunzip<R: Read>(input: R) -> Gunzip<R> {
-    Gunzip::new(BufReader::with_capacity(BUFFER_BYTES, input))
+/// What is packed in a stream, where anything is.
+fn named_stream<'a>(stored: impl Read + Send + 'a, file: &str) -> Result<Named<Box<dyn Read + Send + 'a>>> {
+    let unpacked = unpacked_stream(stored, file).map_err(|e| damaged(file, &e))?;
+    Ok(Named { input: unpacked.input, file: file.to_string() })
 }
 
-/// What is packed in a file by itself, by the ending of its name.
-pub fn unpack_alone<'a>(file: &InputFile, packed: impl Read + Send + 'a) -> Result<Box<dyn Read + Send + 'a>> {
-    if file.is_gzipped() {
-        return Ok(Box::new(gunzip(packed)));
-    }
-    let unpacked = Unzstd::new(BufReader::with_capacity(BUFFER_BYTES, packed));
-    Ok(Box::new(unpacked.map_err(|e| damaged(&file.name(), &e))?))
-}
-
-/// The text that a file is, however it is packed: by gzip or zstd, in a zip archive, or not at all.
+/// The text that a file is, however it is packed: by gzip or zstd, in a zip archive, by one in the other, or not at all.
 pub fn unpacked(file: &InputFile) -> Result<Box<dyn Read + Send>> {
     let name = file_name(file.path());
-    let input: Box<dyn Read + Send> = match file.member() {
-        None if !file.is_packed() => return Ok(Box::new(BufReader::with_capacity(BUFFER_BYTES, file.stream()?))),
-        None => unpack_alone(file, file.stream()?)?,
+    let stored: Box<dyn Read + Send> = match file.member() {
+        None => Box::new(file.stream()?),
         Some(member) => unzipped(file.stream()?, &name, member)?,
     };
+    let Unpacked { packing, input } = unpacked_stream(stored, &file.name()).map_err(|e| damaged(&name, &e))?;
+    if packing.is_none() && file.member().is_none() {
+        return Ok(input);
+    }
     Ok(Box::new(Named { input: AtMost { input, left: MAX_TEXT_BYTES, file: name.clone() }, file: name }))
 }
 
@@ -207,11 +190,13 @@ fn drain(input: &mut dyn Read, file: &str) -> Result<()> {
 /// What is said of a file that cannot be unpacked; an error of ours that came through its readers has said it already.
 fn damaged(file: &str, error: &io::Error) -> Error {
     let said = error.get_ref().and_then(|cause| cause.downcast_ref::<Error>());
-    said.cloned().unwrap_or_else(|| match error.kind() {
+    said.cloned().unwrap_or_else(|| match (error.kind(), Packing::of_name(file)) {
         // some stores unpack what they hand out, and leave the name
-        io::ErrorKind::InvalidInput if file.ends_with(".gz") => Error::refused(format!(
-            "{file} is cut short or damaged ({error}); fetch it again, or take .gz off its name where it is not packed"
+        (io::ErrorKind::InvalidInput, Some(packing)) => Error::refused(format!(
+            "{file} is cut short or damaged ({error}); fetch it again, or take {} off its name where it is not packed",
+            packing.ending()
         )),
+        (io::ErrorKind::Unsupported, _) => Error::refused(format!("{file} cannot be unpacked: {error}")),
         _ => cut_short(file, error),
     })
 }
@@ -628,7 +613,8 @@ mod tests {
         let zip = zipped(folder.path(), &[("a.txt", "1")]);
         let tar = tar_gz(folder.path(), &[("hit_data.tsv", EntryType::Regular, b"a")]);
         let (of_zip, mut of_tar) = (std::fs::read(&zip).unwrap(), vec![]);
-        gunzip(&*std::fs::read(&tar).unwrap()).read_to_end(&mut of_tar).unwrap();
+        let packed = std::fs::read(&tar).unwrap();
+        unpacked_stream(&*packed, "").unwrap().input.read_to_end(&mut of_tar).unwrap();
         let put = |rest: &[u8]| {
             std::fs::write(&zip, [&of_zip[..], rest].concat()).unwrap();
             let mut encoder = flate2::write::GzEncoder::new(vec![], flate2::Compression::fast());

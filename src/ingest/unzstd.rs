@@ -31,7 +31,7 @@ impl<R: Read> Read for Unzstd<R> {
             return Ok(0);
         }
         while let Some(frame) = &mut self.frame {
-            let count = frame.read(buffer)?;
+            let count = frame.read(buffer).map_err(explained)?;
             if count > 0 {
                 return Ok(count);
             }
@@ -42,6 +42,16 @@ impl<R: Read> Read for Unzstd<R> {
         }
         Ok(0)
     }
+}
+
+/// What is said of a frame whose window is larger than allowed.
+fn explained(error: io::Error) -> io::Error {
+    if !error.to_string().contains("too much memory") {
+        return error;
+    }
+    let most = 1_u32 << (WINDOW_LOG - 20);
+    let advice = format!("a window of more than {most} MiB; pack it anew, without --long and --ultra");
+    io::Error::new(io::ErrorKind::Unsupported, advice)
 }
 
 fn next_frame<R: Read>(packed: BufReader<R>) -> io::Result<Decoder<'static, BufReader<R>>> {
@@ -60,6 +70,20 @@ mod tests {
         // of which no read gives more than a few bytes
         Unzstd::new(BufReader::with_capacity(7, &*parts.concat()))?.read_to_string(&mut text)?;
         Ok(text)
+    }
+
+    #[test]
+    fn a_window_that_takes_too_much_memory() {
+        let packed = |window: u32| {
+            let mut encoder = zstd::stream::write::Encoder::new(vec![], 1).unwrap();
+            encoder.window_log(window).unwrap();
+            io::Write::write_all(&mut encoder, b"rows").unwrap();
+            encoder.finish().unwrap()
+        };
+        assert_eq!(read(&[&packed(WINDOW_LOG)]).unwrap(), "rows");
+        let error = read(&[&packed(WINDOW_LOG + 2)]).unwrap_err();
+        assert_eq!(error.kind(), io::ErrorKind::Unsupported);
+        assert!(error.to_string().contains("more than 32 MiB"), "{error}");
     }
 
     #[test]

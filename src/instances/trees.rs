@@ -5,6 +5,7 @@
 
 use datafusion::common::tree_node::{Transformed, TreeNode, TreeNodeRecursion};
 use datafusion::error::Result;
+use datafusion::logical_expr::expr_rewriter::NamePreserver;
 use datafusion::logical_expr::{Expr, LogicalPlan};
 
 /// Changes the parts of an expression, the inner ones first.
@@ -46,6 +47,26 @@ pub fn change_expressions(
     change: &mut dyn FnMut(Expr) -> Result<Transformed<Expr>>,
 ) -> Result<Transformed<LogicalPlan>> {
     node.map_expressions(change)
+}
+
+/// Changes the expressions of one node of a plan, each of which keeps the name by which the nodes above know it.
+///
+/// # Errors
+/// Those of `change`.
+pub fn change_named_expressions(
+    node: LogicalPlan,
+    change: &mut dyn FnMut(Expr) -> Result<Transformed<Expr>>,
+) -> Result<Transformed<LogicalPlan>> {
+    let names = NamePreserver::new(&node);
+    let mut keep_name = |expr: Expr| {
+        let name = names.save(&expr);
+        change(expr).map(|changed| changed.update_data(|expr| name.restore(expr)))
+    };
+    change_expressions(node, &mut |expr| match expr {
+        // a set of groups has no name, each of its expressions has
+        Expr::GroupingSet(_) => expr.map_children(&mut keep_name),
+        expr => keep_name(expr),
+    })
 }
 
 /// Shows the expressions of one node of a plan.

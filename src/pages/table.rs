@@ -22,6 +22,12 @@ const BYTES: usize = 4 << 20;
 /// Longest text in a cell, bytes.
 const CELL_BYTES: usize = 5000;
 
+/// A longer text gets a frame of its own, which scrolls, so that it does not push other rows out of sight; bytes.
+const FRAMED_BYTES: usize = 300;
+
+/// So much of the name of a column is shown, bytes; an expression without an alias is called by its whole text.
+const NAME_BYTES: usize = 120;
+
 /// Rows that are made to cells at once.
 const AT_ONCE: usize = 100;
 
@@ -186,7 +192,7 @@ impl Table {
                         thead { tr {
                             @for (i, (name, numeric)) in self.columns.iter().zip(&self.numeric).enumerate() {
                                 @match links.heads.get(i) {
-                                    None => th scope="col" class=[numeric.then_some("n")] { (name) },
+                                    None => th scope="col" class=[numeric.then_some("n")] { (head(name)) },
                                     Some(head) => th scope="col" class=[numeric.then_some("n")] aria-sort=[head.sorted] {
                                         a href=(head.href) { (name) }
                                     },
@@ -223,10 +229,20 @@ fn td(column: usize, cell: &Cell, href: Option<String>) -> Markup {
     html! { @if column == 0 { th scope="row" class=[class] { (text) } } @else { td class=[class] { (text) } } }
 }
 
+/// The name of a column; of a long one the beginning, and all of it where one points.
+fn head(name: &str) -> Markup {
+    html! {
+        @if name.len() > NAME_BYTES {
+            span title=(name) { (name[..name.floor_char_boundary(NAME_BYTES)]) "\u{2026}" }
+        } @else { (name) }
+    }
+}
+
 fn exact_td(numeric: bool, cell: &Cell) -> Markup {
     html! {
         @match cell {
             Cell::Missing => td class=[numeric.then_some("n")] { i.null { "NULL" } },
+            Cell::Text(text) if !numeric && text.len() > FRAMED_BYTES => td { div.long { (text) } },
             cell => td class=[numeric.then_some("n")] { (cell.label()) },
         }
     }
@@ -367,6 +383,24 @@ mod tests {
         let numbers = Texts::new(&numbers).unwrap();
         assert!(!numbers.write(2, &mut line) && line == "1.0");
         assert!(numbers.write(0, &mut line) && line == "1.03");
+    }
+
+    #[test]
+    fn long_texts_have_frames_and_long_names_are_cut() {
+        let (long, short): (ArrayRef, ArrayRef) = (
+            Arc::new(StringArray::from(vec!["x".repeat(400), "y".into()])),
+            Arc::new(Float64Array::from(vec![1234567.5, 2.0])),
+        );
+        let name = format!("sum({})", "é".repeat(100));
+        let batch = RecordBatch::try_from_iter([(name.as_str(), long), ("n", short)]).unwrap();
+        let mut table = Table::exact(&batch.schema());
+        table.add(&batch).unwrap();
+        let shown = table.html("Result").into_string();
+        let cut = format!("<span title=\"{name}\">sum({}\u{2026}</span>", "é".repeat(58));
+        let cells = [format!("<td><div class=\"long\">{}</div></td>", "x".repeat(400)), "<td>y</td>".into()];
+        for part in [cut, "<td class=\"n\">1234567.5</td>".into()].iter().chain(&cells) {
+            assert!(shown.contains(part), "{part}: {shown}");
+        }
     }
 
     #[test]

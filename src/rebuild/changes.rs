@@ -2,13 +2,15 @@
 //!
 //! In: the last rebuild, and the inputs as they are now. Out: [`Changes`], or why everything is to be integrated anew.
 //! A load whose rows are not as many as before (a visitor was erased) went and came; so did all loads of a suite whose
-//! settings changed.
+//! settings changed, and files of records that stand elsewhere now beside records of other files.
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use futures::future::{join, try_join};
 use object_store::ObjectStoreExt;
 
 use super::inputs::{Inputs, IntegrationRules, Versions, versions_of};
+use super::record_places::RecordPlaces;
 use crate::Result;
 use crate::lake::layout::{TAG_LOADS, TAG_SOURCE, TAG_SUITE};
 use crate::lake::log::{has_same_rows, latest_version};
@@ -25,6 +27,13 @@ pub struct Load {
     pub source: String,
     /// Name of the input.
     pub file: String,
+}
+
+impl Load {
+    /// Suite and name of a file of offline records; None for a data feed, whose rows are told apart by their hit ids.
+    pub fn record_file(&self) -> Option<(&str, &str)> {
+        (self.source != "data_feed").then_some((self.suite.as_str(), self.file.as_str()))
+    }
 }
 
 /// What happened to a table that loads fill.
@@ -72,18 +81,23 @@ impl Scope {
         }
         let then = versions_of(last)?;
         let version = |table: &str| then.get(table).copied();
-        let snapshots = as_left(lake, SNAPSHOTS, version(SNAPSHOTS)).await?;
-        let integrated = as_left(lake, INTEGRATED, version(INTEGRATED)).await?;
-        let (Some(snapshots), Some(integrated)) = (snapshots, integrated) else {
+        let now = |table: &str| inputs.versions.get(table).copied();
+        let left =
+            try_join(as_left(lake, SNAPSHOTS, version(SNAPSHOTS)), as_left(lake, INTEGRATED, version(INTEGRATED)));
+        let changes = async {
+            let suites = changed_suites(lake, version(Suite::TABLE), inputs).await?;
+            let hits = TableChanges::find(lake, HITS, version(HITS), now(HITS), &suites);
+            try_join(hits, TableChanges::find(lake, OFFLINE, version(OFFLINE), now(OFFLINE), &suites)).await
+        };
+        // no table's log waits for another's
+        let (left, changes) = join(left, changes).await;
+        let (Some(snapshots), Some(integrated)) = left? else {
             return Ok(Self::All(Some("the integrated tables are not as the last rebuild left them")));
         };
-        let suites = changed_suites(lake, version(Suite::TABLE), inputs).await?;
-        let now = |table: &str| inputs.versions.get(table).copied();
-        let hits = TableChanges::find(lake, HITS, version(HITS), now(HITS), &suites).await?;
-        let offline = TableChanges::find(lake, OFFLINE, version(OFFLINE), now(OFFLINE), &suites).await?;
-        let (Some(hits), Some(offline)) = (hits, offline) else {
+        let (Some(hits), Some(mut offline)) = changes? else {
             return Ok(Self::All(Some("files of other writers are in the lake")));
         };
+        offline.take_moved_records()?;
         if hits.nothing_stays() && offline.nothing_stays() {
             return Ok(Self::All(Some("all that the last rebuild read has changed")));
         }
@@ -118,6 +132,23 @@ impl TableChanges {
             changed.map(|(load, _)| load.clone()).collect()
         };
         Ok(Some(Self { came: other(&after, &before), gone: other(&before, &after), former, now }))
+    }
+
+    /// Takes files of records for changed that names of other files, which came or went, give other places ([`RecordPlaces`]).
+    fn take_moved_records(&mut self) -> Result<()> {
+        if self.is_empty() {
+            return Ok(());
+        }
+        let (Some(before), Some(after)) = (loads_of(&self.former)?, loads_of(&self.now)?) else { return Ok(()) };
+        let [then, now] = [&before, &after].map(|loads| RecordPlaces::of(loads.keys().filter_map(Load::record_file)));
+        let moves = |load: &Load| load.record_file().is_some_and(|file| then.place(file) != now.place(file));
+        for load in after.keys() {
+            if before.contains_key(load) && moves(load) {
+                self.came.insert(load.clone());
+                self.gone.insert(load.clone());
+            }
+        }
+        Ok(())
     }
 
     /// The files of before that hold rows that went.

@@ -19,7 +19,8 @@ use datafusion::datasource::provider_as_source;
 use datafusion::logical_expr::{LogicalPlan, LogicalPlanBuilder, ident, lit};
 
 use super::beside::Beside;
-use super::changes::{Changes, Load, Scope, TableChanges, loads_in};
+use super::changes::{Changes, Load, Scope, TableChanges, loads_in, loads_of};
+use super::record_places::RecordPlaces;
 use crate::columns::{FILE, VISITOR_KEY, key_field};
 use crate::engine::Engine;
 use crate::engine::hits::{HitRules, HitsTable, is_reported};
@@ -103,6 +104,10 @@ pub async fn name_due(
     suites: &[Suite],
     memory_bytes: usize,
 ) -> Result<DueOrFull> {
+    // files of other writers say no names: their records keep the sequences that they have
+    let loads_now = loads_of(offline)?.unwrap_or_default();
+    let places = RecordPlaces::of(loads_now.keys().filter_map(Load::record_file));
+    engine.name_rows("record_places", vec![places.rows()?])?;
     let changes = match scope {
         Scope::All(_) => {
             name_all_hits(engine).await?;

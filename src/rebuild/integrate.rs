@@ -54,12 +54,14 @@ pub struct Integrated {
     pub report_version: Option<u64>,
 }
 
-/// Integrates what is due. `memory_bytes` bounds the sorting, and each list that is kept meanwhile; `progress` is told each step.
+/// Integrates what is due. `memory_bytes` bounds the sorting, `list_bytes` each list that is kept meanwhile; `progress` is told each
+/// step.
 pub async fn integrate(
     engine: &Engine,
     due: &Due,
     tables: Tables,
     memory_bytes: usize,
+    list_bytes: usize,
     progress: &(dyn Fn(&str) + Send + Sync),
 ) -> Result<Integrated> {
     if [due.snapshots, due.integrated] != [RowsDue::None; 2] {
@@ -91,10 +93,10 @@ pub async fn integrate(
     if due.integrated == RowsDue::Some && engine.remote().is_none() {
         // several queries read them; where they are too many to be kept, and on a cluster, each finds them in the files
         let records = schema_of(&tables.offline);
-        engine.keep_rows("due_offline", "SELECT * FROM due_offline", records, memory_bytes).await?;
+        engine.keep_rows("due_offline", "SELECT * FROM due_offline", records, list_bytes).await?;
     }
     let beside = match due.integrated {
-        RowsDue::Some => due.beside.queries(engine, memory_bytes).await?,
+        RowsDue::Some => due.beside.queries(engine, list_bytes).await?,
         RowsDue::None | RowsDue::All => vec![],
     };
     let again = due.again.then_some(DROPPED_AGAIN_SQL);

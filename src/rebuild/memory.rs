@@ -1,4 +1,5 @@
-//! How a rebuild divides its memory among its queries, the sorting of their rows, which goes on beside them, and what no pool counts.
+//! How a rebuild divides its memory among its queries, the lists that they read, the sorting of their rows, which goes on beside
+//! them, and what no pool counts.
 
 use crate::engine::EngineSettings;
 
@@ -8,9 +9,18 @@ const PART_FOR_SORTING: usize = 8;
 /// What is left to what no pool counts, such as batches on their way and memory that was given back a moment ago: one part of so many.
 const PART_UNCOUNTED: usize = 8;
 
+/// What a list that is kept (of ids or places that are due) takes of the memory of queries: one part of so many of all. There are up
+/// to seven, and queries that read them need memory, too.
+const PART_FOR_LIST: usize = 16;
+
 /// Bytes for sorting the rows of queries.
 pub fn for_sorting(settings: &EngineSettings) -> usize {
     settings.memory_bytes / PART_FOR_SORTING
+}
+
+/// Bytes for one list that is kept while queries read it.
+pub fn for_list(settings: &EngineSettings) -> usize {
+    settings.memory_bytes / PART_FOR_LIST
 }
 
 /// The settings of an engine whose rows are sorted beside it.
@@ -30,6 +40,10 @@ mod tests {
             let (queries, sorting) = (for_queries(&settings).memory_bytes, for_sorting(&settings));
             assert!(queries + sorting <= memory_bytes - memory_bytes / PART_UNCOUNTED, "{memory_bytes}");
             assert!(queries >= memory_bytes / 4 * 3);
+            assert!(
+                queries - 7 * for_list(&settings) >= queries / 3,
+                "{memory_bytes}: lists leave some to who reads them"
+            );
         }
     }
 }

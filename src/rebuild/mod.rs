@@ -3,6 +3,7 @@
 //! * `run`: one rebuild from beginning to end.
 //! * `inputs`: the versions of what it reads; whether anything is new at all.
 //! * `changes`: which loads came and went since the last rebuild.
+//! * `record_places`: where records of one instant stand, by the names of their files.
 //! * `due`: the hits and records that these changes make due, by queries/due/*.sql. `beside`: rows that are in one place with these.
 //! * `queries`: those of the integration. `integrate`: the order of the queries and what each reads.
 //! * `memory`: how much of it queries and sorting take.
@@ -25,6 +26,7 @@ mod memory;
 mod own;
 mod persons;
 mod queries;
+mod record_places;
 mod renew;
 mod run;
 mod sink;

@@ -1,11 +1,10 @@
 //! One rebuild: finds what is stale, integrates it, and writes it down.
 
-use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::time::Instant;
 
 use futures::FutureExt;
-use futures::future::BoxFuture;
+use futures::future::{BoxFuture, try_join_all};
 
 use super::changes::Scope;
 use super::due::{DueOrFull, name_due};
@@ -115,9 +114,6 @@ pub fn rebuild<'a>(
     .boxed()
 }
 
-/// Of the memory, what each list of ids that are due may take: one part of so many.
-const PART_FOR_IDS: usize = 8;
-
 /// What the integration left.
 struct FinishedRebuild {
     entry: Rebuild,
@@ -138,18 +134,18 @@ async fn integrated(
     // inputs that are loaded meanwhile wait for the next rebuild
     let pins = Pins { versions: inputs.versions.clone().into_iter().collect(), others_newest: true };
     let engine = Engine::open_at(lake.clone(), memory::for_queries(settings), Some(pins))?;
-    let ids_bytes = settings.memory_bytes / PART_FOR_IDS;
+    let list_bytes = memory::for_list(settings);
     let suites = rows_of::<Suite>(lake, inputs).await?;
     let anew = matches!(scope, Scope::All(None));
     let (tables, due) = loop {
         let tables = tables(lake, &scope, inputs).await?;
-        match name_due(&engine, &scope, &tables.hits, &tables.offline, &suites, ids_bytes).await? {
+        match name_due(&engine, &scope, &tables.hits, &tables.offline, &suites, list_bytes).await? {
             DueOrFull::Due(due) => break (tables, due),
             DueOrFull::Full(reason) => scope = Scope::All(Some(reason)),
         }
     };
     let (hits, memory_bytes) = (tables.hits.clone(), memory::for_sorting(settings));
-    let done = integrate(&engine, &due, tables, memory_bytes, progress).await?;
+    let done = integrate(&engine, &due, tables, memory_bytes, list_bytes, progress).await?;
     let rules = rows_of::<PersonRule>(lake, inputs).await?;
     let sources = Sources { hits: &hits, suites: &suites, rules: &rules, anew };
     let persons = find_persons(&engine, &sources, memory_bytes, progress).await?;
@@ -211,14 +207,12 @@ async fn tables(lake: &Lake, scope: &Scope, inputs: &Inputs) -> Result<Tables> {
 /// Adds the tables that the integration does not know (sources, rejects, lookups) as they are now. Nobody asks for customer IDs as
 /// they were once kept.
 async fn add_other_tables(lake: &Lake, versions: &mut Versions) -> Result<()> {
-    let mut others = BTreeMap::new();
-    for name in lake.table_names().await? {
-        let is_own = TABLES.contains(&name.as_str()) || [Rebuild::TABLE, BORNE_IDS].contains(&name.as_str());
-        let known = versions.contains_key(&name) || is_own;
-        if !known && let Some(version) = latest_version(lake, &name, None).await? {
-            others.insert(name, version);
-        }
-    }
+    let is_own = |name: &str| TABLES.contains(&name) || [Rebuild::TABLE, BORNE_IDS].contains(&name);
+    let mut others = lake.table_names().await?;
+    others.retain(|name| !versions.contains_key(name) && !is_own(name));
+    let look = others.iter().map(|name| latest_version(lake, name, None));
+    let found = try_join_all(look).await?;
+    let others = others.into_iter().zip(found).filter_map(|(name, version)| Some((name, version?)));
     versions.extend(others);
     Ok(())
 }

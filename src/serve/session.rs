@@ -90,9 +90,9 @@ async fn started(engine: &Engine, planned: Planned, arrival: Arrival, clock: &Ha
     let need = Need::of(&planned.0, engine.lake().is_distant()).filter(|_| engine.remote().is_none());
     let Some(need) = need else { return Ok(engine.execute(planned).await?) };
     let turn = arrival.turn(need).await.begin(clock);
-    let Running { schema, rows, plan } = engine.execute(planned).await?;
+    let Running { schema, rows, plan } = engine.execute(turn.heeding(planned)).await?;
     let rows = rows.map(move |batch| {
-        // it ends when the last row was computed, or nobody wants more
+        // it ends at the latest when the last row was computed, or nobody wants more
         let _held = &turn;
         batch
     });

@@ -3,8 +3,9 @@
 //! Statements that read much begin in turn: one of each user who waits, then the next of each. Journeys stand in a line of their
 //! own, so that a look at rows never waits for them. Who came first is first, however long the planning of a statement took beside
 //! those that compute. A journey works on all ranges of keys at once, so its turn takes as many cores as there are ranges: two of them
-//! side by side would make none faster, and which one gets more of the cores would be chance. A turn ends with its statement, or after a
-//! while, the sooner the more cores it takes: then the statement goes on beside those that begin, so that short ones wait for long
+//! side by side would make none faster, and which one gets more of the cores would be chance. A turn ends when one of its cores has
+//! nothing left to walk over, so that none waits while the last rows are walked over, added up and sent; with its statement; or after a
+//! while, the sooner the more cores it takes. Then the statement goes on beside those that begin, so that short ones wait for long
 //! ones only so long, and nothing waits for a client that does not read on.
 
 use std::collections::VecDeque;
@@ -18,7 +19,8 @@ use tokio::sync::oneshot;
 use tokio::task::JoinSet;
 use tokio::time::sleep;
 
-use crate::engine::journey::{JourneyExec, PathExec, WindowExec};
+use crate::engine::journey::{JourneyExec, PathExec, SharesEnd, WindowExec};
+use crate::engine::session::Planned;
 use crate::lake::scan::bytes_of_files;
 
 /// Statements that read at most so many bytes of files wait for nobody.
@@ -73,6 +75,16 @@ fn has_journeys(plan: &Arc<dyn ExecutionPlan>) -> bool {
         || plan.is::<PathExec>()
         || plan.is::<WindowExec>()
         || plan.children().into_iter().any(has_journeys)
+}
+
+/// Walks of all journeys of a plan; None where some of them, or much that is done with what they find, cannot be told.
+fn shares(plan: &Arc<dyn ExecutionPlan>) -> Option<usize> {
+    let own = match plan.downcast_ref::<JourneyExec>() {
+        Some(journey) => journey.shares()?,
+        None if plan.is::<PathExec>() || plan.is::<WindowExec>() => return None,
+        None => 0,
+    };
+    plan.children().into_iter().try_fold(own, |sum, input| Some(sum + shares(input)?))
 }
 
 /// The turns of all statements of a server.
@@ -147,6 +159,7 @@ pub struct Turn(Option<(Arc<Turns>, Need)>);
 /// A turn that ends by itself after a while, or when the value is dropped.
 pub struct Begun {
     turn: Arc<Mutex<Option<Turn>>>,
+    cores: usize,
     _clock: JoinSet<()>,
 }
 
@@ -209,7 +222,7 @@ impl Arrival {
 impl Turn {
     /// Lets the turn end after a while; a task of `runtime` looks at the clock.
     pub fn begin(self, runtime: &Handle) -> Begun {
-        let longest = self.0.as_ref().map_or(LONGEST, |(_, need)| need.longest());
+        let (longest, cores) = self.0.as_ref().map_or((LONGEST, 1), |(_, need)| (need.longest(), need.cores));
         let turn = Arc::new(Mutex::new(Some(self)));
         let ending = turn.clone();
         let mut clock = JoinSet::new();
@@ -218,7 +231,22 @@ impl Turn {
             end(&ending);
         };
         clock.spawn_on(until, runtime);
-        Begun { turn, _clock: clock }
+        Begun { turn, cores, _clock: clock }
+    }
+}
+
+impl Begun {
+    /// What was planned; the turn ends when its journeys leave one of the cores without work.
+    pub fn heeding(&self, (plan, context): Planned) -> Planned {
+        match shares(&plan).filter(|&shares| shares > 0) {
+            Some(shares) => (plan, self.until_idle(shares).heard_in(context)),
+            None => (plan, context),
+        }
+    }
+
+    fn until_idle(&self, shares: usize) -> SharesEnd {
+        let turn = self.turn.clone();
+        SharesEnd::new(shares, self.cores, move || end(&turn))
     }
 }
 
@@ -375,6 +403,21 @@ mod tests {
         assert_eq!(turns.queue(Line::Journeys).free, 0);
         drop(next);
         assert_eq!(turns.queue(Line::Journeys).free, 1);
+    }
+
+    #[tokio::test]
+    async fn a_journey_that_leaves_a_core_idle_lets_others_begin() {
+        let turns = Arc::new(Turns::new(2));
+        let wide = Need { cores: 2, ..JOURNEY };
+        let begun = turns.arrive("ann").turn(wide).await.begin(&Handle::current());
+        let mut next = Box::pin(turns.arrive("ben").turn(wide));
+        let walks = begun.until_idle(4);
+        for waits in [true, true, true, false] {
+            assert_eq!(next.as_mut().now_or_never().is_none(), waits);
+            walks.one_ended();
+        }
+        drop(begun);
+        assert_eq!((turns.waiting(), turns.queue(Line::Journeys).free), (0, 2));
     }
 
     #[tokio::test]

@@ -22,10 +22,10 @@ import child
 import report
 from rejoin import Rejoin, scan, sql
 from steps import LONG, PARTICIPATION, STEPS
-from workloads import BY_NAME, WORKLOADS, scan_of
+from workloads import ARRIVED, BY_NAME, WORKLOADS, scan_of
 
 HERE = pathlib.Path(__file__).parent
-PEERS = [("duckdb", "arrived"), ("polars", "arrived"), ("duckdb", "sorted"), ("polars", "sorted")]
+PEERS = ["duckdb", "polars"]
 THREADS = 2
 
 
@@ -112,7 +112,7 @@ def measure(given):
             if state == states[-1] and not given.skip_peers:
                 answers += ask_peers(bench, [workload], given.runs)
             answers += ask_rejoin(bench, state, [workload], given.runs)
-            if state == states[-1] and workload.targets and not scan_of(workload):
+            if state == states[-1] and workload.target and not scan_of(workload):
                 columns = scan(bench.rejoin.reads(sql(workload)))
                 [(answers[-1]["scan_seconds"], _)] = bench.rejoin.time([columns], given.runs)
     agree(answers)
@@ -152,8 +152,6 @@ def open_bench(given, visitors, skip_peers):
     """Data, made anew when there are none or their recipe has changed, and a new lake with them."""
     data = given.dir / f"visitors-{visitors}"
     make(data, "generate.py", visitors, data)
-    if not skip_peers:
-        make(data, "peers.py", "sort", data, THREADS)
     rejoin = Rejoin(given.rejoin, given.work, THREADS)
     bench = Bench(visitors, given.runs, skip_peers, data, given.work, rejoin)
     note(f"loading {visitors} visitors")
@@ -176,16 +174,16 @@ def make(data, script, *arguments):
 
 def ask_peers(bench, workloads, runs):
     answers, names = [], [workload.name for workload in workloads]
-    for engine, layout in PEERS:
-        done = child.python("peers.py", "ask", engine, bench.data, layout, THREADS, runs, *names)
-        answers += [json.loads(line) | {"layout": layout} for line in done.output.splitlines()]
+    for engine in PEERS:
+        done = child.python("peers.py", "ask", engine, bench.data, THREADS, runs, *names)
+        answers += [json.loads(line) | {"state": ARRIVED} for line in done.output.splitlines()]
     return answers
 
 
 def ask_rejoin(bench, state, workloads, runs):
     results = bench.rejoin.time([sql(workload) for workload in workloads], runs)
     return [
-        {"workload": workload.name, "engine": "Rejoin", "seconds": seconds, "rows": rows, "layout": state}
+        {"workload": workload.name, "engine": "Rejoin", "seconds": seconds, "rows": rows, "state": state}
         for workload, (seconds, rows) in zip(workloads, results)
     ]
 
@@ -200,7 +198,7 @@ def agree(answers):
         wrong = [item for item in items if not alike(credits.get(item), expected.get(item))]
         if wrong or not items:
             what = f"; {wrong[0]} has {credits.get(wrong[0])}, not {expected.get(wrong[0])}" if wrong else ""
-            who = f"{answer['workload']}: {answer['engine']} ({answer['layout']})"
+            who = f"{answer['workload']}: {answer['engine']} ({answer['state']})"
             differences.append(f"{who} differs from {engine} in {len(wrong)} of {len(items)} items{what}")
     if differences:
         sys.exit("answers differ\n" + "\n".join(differences))

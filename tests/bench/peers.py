@@ -1,12 +1,10 @@
 """The peers' side: the same questions in each peer's best form that we know, over the same rows.
 
-    peers.py ask ENGINE DATA LAYOUT THREADS RUNS WORKLOAD...   a JSON line per workload: seconds of each run, the answer
-    peers.py sort DATA THREADS                                 makes the layout `sorted`
-    peers.py copy DATA FILE THREADS                            the columns that Rejoin gets, unsorted, as zstd Parquet
-    peers.py copy-feed FEED FILE THREADS                       a data feed as Parquet, with the default compression
+    peers.py ask ENGINE DATA THREADS RUNS WORKLOAD...   a JSON line per workload: seconds of each run, the answer
+    peers.py copy DATA FILE THREADS                     the columns that Rejoin gets, unsorted, as zstd Parquet
+    peers.py copy-feed FEED FILE THREADS                a data feed as Parquet, with the default compression
 
-Layouts: `arrived` are daily files in order of time, and offline records that must find their visitor by transaction ID;
-`sorted` is what a careful user prepares: the rows of a visitor together in order of time, offline records already tied.
+They read what there is: daily files in order of time, and offline records that must find their visitor by transaction ID.
 
 All queries keep to the visitors with conversions, by a join of conversions with the touches before them. On these data
 that takes a third of the time of grouping the first touches of all visitors. A touch is a value that a row itself brought:
@@ -28,13 +26,13 @@ MAPPED = "visitor_id, hit_time, visit_num, transaction_id, page_name, tracking_c
 
 def main():
     task, *arguments = sys.argv[1:]
-    {"ask": ask, "sort": sort, "copy": copy, "copy-feed": copy_feed}[task](*arguments)
+    {"ask": ask, "copy": copy, "copy-feed": copy_feed}[task](*arguments)
 
 
-def ask(engine, data, layout, threads, runs, *names):
+def ask(engine, data, threads, runs, *names):
     """The first run warms up and counts only where it is the only one."""
     make = {"duckdb": DuckDb, "polars": Polars}[engine]
-    peer = make(pathlib.Path(data), layout, int(threads))
+    peer = make(pathlib.Path(data), int(threads))
     for name in names:
         question = peer.question(BY_NAME[name])
         seconds = []
@@ -46,16 +44,12 @@ def ask(engine, data, layout, threads, runs, *names):
 
 
 class DuckDb:
-    def __init__(self, data, layout, threads):
+    def __init__(self, data, threads):
         import duckdb
 
         self.name = f"DuckDB {duckdb.__version__}"
         self.database = connect(threads)
-        if layout == "sorted":
-            self.database.execute(f"CREATE VIEW hits AS FROM '{data}/sorted/hits.parquet'")
-            self.database.execute(f"CREATE VIEW tied AS FROM '{data}/sorted/tied.parquet'")
-        else:
-            view_arrived(self.database, data)
+        view_arrived(self.database, data)
 
     def question(self, workload):
         sql = duckdb_sql(workload)
@@ -135,18 +129,14 @@ def duckdb_funnel(workload):
 
 
 class Polars:
-    def __init__(self, data, layout, threads):
+    def __init__(self, data, threads):
         os.environ["POLARS_MAX_THREADS"] = str(threads)
         import polars
 
         self.pl = polars
         self.name = f"Polars {polars.__version__}"
-        if layout == "sorted":
-            self.hits = polars.scan_parquet(data / "sorted/hits.parquet")
-            self.tied = polars.scan_parquet(data / "sorted/tied.parquet")
-        else:
-            self.hits = polars.scan_parquet(data / "hits/*.parquet")
-            self.tied = self.tie(polars.scan_parquet(data / "offline/offline.parquet"))
+        self.hits = polars.scan_parquet(data / "hits/*.parquet")
+        self.tied = self.tie(polars.scan_parquet(data / "offline/offline.parquet"))
 
     def tie(self, offline):
         col = self.pl.col
@@ -214,16 +204,6 @@ class Polars:
             shares = pairs.join(whole, on="conversion")
             credit = shares.select("item", credit=col("value") * col("weight") / col("whole"))
         return credit.group_by("item").agg(col("credit").sum()).sort("credit", "item", descending=[True, False])
-
-
-def sort(data, threads):
-    data = pathlib.Path(data)
-    (data / "sorted").mkdir(exist_ok=True)
-    database = connect(threads)
-    view_arrived(database, data)
-    for name in ("hits", "tied"):
-        rows = f"FROM {name} ORDER BY visitor_id, hit_time"
-        database.execute(f"COPY ({rows}) TO '{data}/sorted/{name}.parquet' (FORMAT parquet, COMPRESSION zstd)")
 
 
 def copy(data, file, threads):

@@ -15,7 +15,6 @@ use rejoin::engine::{Engine, EngineSettings};
 use rejoin::lake::Snapshot;
 
 use crate::compaction::{Loads, check_files};
-use crate::faults::copy;
 use crate::journeys::journeys;
 use crate::members::{Members, shared, ticks, wrote};
 use crate::oracle::runner;
@@ -127,9 +126,7 @@ fn sample(hits: usize) -> Place {
         place.sh(&format!("REJOIN_NOW=2026-12-01T00:00:00Z rejoin demo --hits {hits} --lake lake"));
         place
     });
-    let place = Place::new();
-    copy(&made.lake(), &place.lake());
-    place
+    Place::with_lake_of(made)
 }
 
 /// What Ballista 55 answers wrongly, or never, when it is handed the plan as it is.

@@ -4,7 +4,7 @@
 use std::collections::BTreeSet;
 use std::fmt;
 use std::ops::Range;
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, LazyLock, Mutex};
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -178,8 +178,8 @@ impl ObjectStore for Distant {
     }
 }
 
-/// A lake with hits, offline records and integrated rows in each bucket, and more commits than a checkpoint takes.
-fn place() -> Place {
+/// A lake with hits, offline records and integrated rows in each bucket, and more commits than a checkpoint takes. Nobody writes to it.
+static PLACE: LazyLock<Place> = LazyLock::new(|| {
     let visitor = |bucket: usize| (0..).map(|n| format!("v{n}")).find(|v| bucket_of(visitor_key(v)) == bucket);
     let visitors: Vec<String> = (0..BUCKETS).filter_map(visitor).collect();
     let hits = visitors
@@ -187,7 +187,7 @@ fn place() -> Place {
         .enumerate()
         .map(|(n, v)| format!("{v}  2026-09-01 10:00  home  .  .\n{v}  2026-09-01 10:05  cart  T{n}  {}\n", n + 1));
     let records = (0..visitors.len()).map(|n| format!("09/20/2026  T{n}  100\n"));
-    let place = Place::new();
+    let place = Place::lasting();
     place.sh(&format!(
         "rejoin suite create web
 rejoin source create web leads --kind transaction
@@ -203,16 +203,16 @@ for n in 1 2 3 4 5 6 7 8 9 10 11 12; do rejoin rebuild --full; done",
         records.collect::<String>()
     ));
     place
-}
+});
 
 /// The lake in a distant store, with a fresh process's knowledge of it.
-fn engine(place: &Place) -> (Arc<Distant>, Engine) {
-    engine_over(place, Distant::new())
+fn engine() -> (Arc<Distant>, Engine) {
+    engine_over(Distant::new())
 }
 
-fn engine_over(place: &Place, store: Distant) -> (Arc<Distant>, Engine) {
+fn engine_over(store: Distant) -> (Arc<Distant>, Engine) {
     let store = Arc::new(store);
-    let url = Url::parse(&format!("s3://distant{}/", place.lake().display())).unwrap();
+    let url = Url::parse(&format!("s3://distant{}/", PLACE.lake().display())).unwrap();
     let lake = Lake::with_store(url, store.clone(), Writers::Many).unwrap();
     let settings = EngineSettings { threads: Some(2), ..EngineSettings::default() };
     (store, Engine::open_at(lake, settings, None).unwrap())
@@ -222,7 +222,6 @@ fn engine_over(place: &Place, store: Distant) -> (Arc<Distant>, Engine) {
 /// commit; the rows of the suites, with the footers of a report. Then the footers of several buckets at once, and their rows.
 #[test]
 fn few_requests_wait_for_each_other() {
-    let place = place();
     for (question, rows, most) in [
         ("SELECT item, credit FROM participation('orders', 'page_name')", 2, 7),
         ("SELECT page_name, count(*) FROM hits GROUP BY 1", 2, 6),
@@ -230,29 +229,45 @@ fn few_requests_wait_for_each_other() {
         ("SELECT page_name, event1 FROM events WHERE row_kind = 'transaction'", 8, 9),
     ] {
         deep(|runtime| {
-            let (store, engine) = engine(&place);
+            let (store, engine) = engine();
             let found = runtime.block_on(engine.collect(question)).unwrap();
             assert_eq!(found.iter().map(|batch| batch.num_rows()).sum::<usize>(), rows, "{question}");
             let asked = store.asked();
             assert!((2..=most).contains(&store.rounds()), "{question}: {} rounds of {asked:#?}", store.rounds());
             let different: BTreeSet<_> = asked.iter().collect();
             assert_eq!(different.len(), asked.len(), "{question}: asked twice: {asked:#?}");
+            // the list of a log shows its checkpoints
+            assert!(!asked.iter().any(|request| request.contains("_last_checkpoint")), "{question}: {asked:#?}");
             // the name of a function is no table
             assert!(!asked.iter().any(|request| request.contains("participation")), "{question}: {asked:#?}");
         });
     }
 }
 
+/// Of integrated rows that have nothing of what is asked for, not even the footers are read.
+#[test]
+fn files_without_what_is_asked_for_stay_closed() {
+    let is_of_integrated_rows =
+        |what: &String| what.contains("/integrated/") && !what.contains("_delta_log") && what.contains(".parquet");
+    deep(|runtime| {
+        for (metric, is_there) in [("orders", false), ("event1", true)] {
+            let (store, engine) = engine();
+            let question = format!("SELECT item, credit FROM participation('{metric}', 'page_name')");
+            runtime.block_on(engine.collect(&question)).unwrap();
+            assert_eq!(store.asked().iter().any(is_of_integrated_rows), is_there, "{metric}: {:#?}", store.asked());
+        }
+    });
+}
+
 /// The suites say what hits count as, and footers where their columns lie: neither waits for the other. Nothing would be answered if
 /// footers did.
 #[test]
 fn footers_of_a_report_do_not_wait_for_suites() {
-    let place = place();
     deep(|runtime| {
         let is_of_suites: IsSuch = |what| what.contains("/suites/") && what.contains(".parquet");
         let is_of_hits: IsSuch = |what| what.contains("/hits/") && what.contains(".parquet");
         let held_back = Some([is_of_suites, is_of_hits]);
-        let (store, engine) = engine_over(&place, Distant { held_back, ..Distant::new() });
+        let (store, engine) = engine_over(Distant { held_back, ..Distant::new() });
         let question = engine.collect("SELECT item, credit FROM participation('orders', 'page_name')");
         let found = runtime.block_on(async { timeout(PATIENCE, question).await });
         let found = found.unwrap_or_else(|_| panic!("{:#?}", store.asked())).unwrap();
@@ -265,9 +280,8 @@ fn footers_of_a_report_do_not_wait_for_suites() {
 /// for one footer after the other.
 #[test]
 fn large_files_are_opened_side_by_side() {
-    let place = place();
     deep(|runtime| {
-        let (store, engine) = engine(&place);
+        let (store, engine) = engine();
         let large = "datafusion.optimizer.repartition_file_min_size";
         runtime.block_on(engine.collect(&format!("SET {large} = '1'"))).unwrap();
         let found = runtime.block_on(engine.collect("SELECT page_name, count(*) FROM hits GROUP BY 1")).unwrap();
@@ -279,9 +293,8 @@ fn large_files_are_opened_side_by_side() {
 /// The same question once more, to the same session: whether there is something new, and rows.
 #[test]
 fn what_is_known_is_not_asked_again() {
-    let place = place();
     deep(|runtime| {
-        let (store, engine) = engine(&place);
+        let (store, engine) = engine();
         let question = "SELECT item, credit FROM participation('orders', 'page_name')";
         runtime.block_on(engine.collect(question)).unwrap();
         let (before, rounds) = (store.asked().len(), store.rounds());
@@ -295,9 +308,8 @@ fn what_is_known_is_not_asked_again() {
 /// Who goes takes along what was asked ahead.
 #[test]
 fn what_nobody_wants_any_more_is_dropped() {
-    let place = place();
     deep(|runtime| {
-        let (store, engine) = engine(&place);
+        let (store, engine) = engine();
         runtime.block_on(async {
             let mut running =
                 engine.run("SELECT item, credit FROM participation('orders', 'page_name')").await.unwrap();

@@ -23,9 +23,9 @@ use rejoin::lake::Lake;
 use rejoin::rebuild::{RebuildOptions, rebuild};
 use serde_json::{Value, json};
 
-use crate::faults::{copy, lake_with};
+use crate::faults::lake_with;
 use crate::faulty::Fault;
-use crate::place::{Done, Place, deep};
+use crate::place::{Done, Place, copy, deep};
 use crate::table;
 
 /// Nothing here takes so long on a busy machine.
@@ -968,9 +968,7 @@ impl Changed {
 
     /// The same lake, in a folder of its own.
     fn again(&self) -> Place {
-        let place = Place::new();
-        copy(&self.place.lake(), &place.lake());
-        place
+        Place::with_lake_of(&self.place)
     }
 
     /// The target has what it must have after these bodies, each with its key, and the export has nothing more to tell.

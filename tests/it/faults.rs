@@ -30,7 +30,7 @@ use rejoin::rebuild::{RebuildOptions, rebuild};
 use url::Url;
 
 use crate::faulty::{Fault, Faulty};
-use crate::place::{Place, deep};
+use crate::place::{Place, copy, deep};
 use crate::table;
 
 /// Something that writes, on a lake and with input files of a folder.
@@ -114,20 +114,6 @@ v2       2026-09-01 10:10  cart       32
 v2       2026-09-01 10:11  cart       64
 END
 "#;
-
-/// Gives a folder a second one with the same files, which may then come and go in either. Who writes to a lake never writes into a
-/// file that is there, so both have it.
-pub fn copy(from: &Path, to: &Path) {
-    std::fs::create_dir_all(to).unwrap();
-    for entry in std::fs::read_dir(from).unwrap() {
-        let (from, to) = (entry.as_ref().unwrap().path(), to.join(entry.unwrap().file_name()));
-        if from.is_dir() {
-            copy(&from, &to);
-        } else {
-            std::fs::hard_link(from, to).unwrap();
-        }
-    }
-}
 
 pub fn lake_with(folder: &Path, fault: Fault) -> (Lake, Arc<Faulty>) {
     let store = Arc::new(Faulty::new(Arc::new(LocalFileSystem::new()), fault));

@@ -1,9 +1,9 @@
 //! Inputs that were damaged at random, through the doors that users have: whatever came, it is read or refused.
 //!
 //! Each case takes one of the small real inputs of `data/` (or one made of them), changes it at random and loads it: a data feed's
-//! hits, lookups, manifest and archives, data source files, packed or not, the API's JSON, JSON lines and arrays, delimited
-//! texts, Parquet, mappings, lookup tables. Nothing panics or hangs; rows and rejects are all rows that there are; a message quotes no
-//! more than a short piece of the input.
+//! hits, lookups, manifest and archives, data source files, packed or not, the API's JSON, JSON lines, arrays and answers,
+//! delimited texts, Parquet, archives of them, mappings, lookup tables. Nothing panics or hangs; rows and rejects are all rows
+//! that there are; a message quotes no more than a short piece of the input.
 //!
 //! A case is decided by its number and its reader, so that it can be seen again. `tests/run` does a few of each reader; for hours,
 //! alone, with the memory looked at as well, and told how many there were:
@@ -15,7 +15,6 @@
 //! REJOIN_FUZZ_READER=feed REJOIN_FUZZ_FIRST=1234 REJOIN_FUZZ_CASES=1 fuzz    # one case again
 //! ```
 
-use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -25,8 +24,6 @@ use arrow::array::{ArrayRef, RecordBatch};
 use arrow::compute::cast;
 use arrow::datatypes::{DataType, Field, TimeUnit};
 use arrow::json::ReaderBuilder;
-use flate2::Compression;
-use flate2::write::GzEncoder;
 use parquet::arrow::ArrowWriter;
 use parquet::file::properties::WriterProperties;
 use rejoin::ingest::input_file::InputFile;
@@ -35,6 +32,7 @@ use rejoin::ingest::{IngestOptions, Outcome, Status, ingest, load_lookup};
 use rejoin::lake::Lake;
 use rejoin::{Error, ErrorKind};
 
+use crate::packed::{gzipped, tarred, zipped, zstd_packed};
 use crate::place::{Place, deep};
 use crate::questions::Dice;
 
@@ -134,6 +132,9 @@ struct Case {
     /// A format in which many rows may take no byte.
     is_columnar: bool,
 }
+
+/// Packs bytes.
+type Packer = fn(&[u8]) -> Vec<u8>;
 
 /// The inputs that are damaged.
 struct Seeds {
@@ -274,17 +275,22 @@ impl Seeds {
                     _ => &MAPPED[JSON_FILES..],
                 };
                 let (name, is_lines) = files[dice.below(files.len())];
-                let damaged = damage(self.bytes(name), &other, dice);
-                let rows = is_lines.then(|| json_rows(&damaged)).flatten();
+                let is_answer = is_lines && dice.one_in(3);
+                let whole = self.bytes(name);
+                let damaged = damage(if is_answer { answer(&whole) } else { whole }, &other, dice);
+                let rows = (is_lines && !is_answer).then(|| json_rows(&damaged)).flatten();
                 let mapping = self.data.join(name.split('/').next().unwrap()).join("mapping.toml");
                 // each mapping knows its file by the folder as well
-                let packed = dice.one_in(4);
-                let path = match packed {
-                    true => put(&format!("{name}.gz"), &gzipped(&damaged)),
-                    false => put(name, &damaged),
+                let path = match dice.below(8) {
+                    0 => put(&format!("{name}.gz"), &gzipped(&damaged)),
+                    1 => put(&format!("{name}.zst"), &zstd_packed(&damaged)),
+                    2 => put("drop.zip", &zipped(&[(name.to_string(), damaged.clone())])),
+                    _ => put(name, &damaged),
                 };
                 // the patterns of some mappings are for the plain name only
-                let mapping = put("mapping.toml", &without_files(&std::fs::read(mapping).unwrap()));
+                let mapping = without_files(&std::fs::read(mapping).unwrap());
+                let of_answer = if is_answer { OF_ANSWER } else { b"" };
+                let mapping = put("mapping.toml", &[of_answer, &mapping].concat());
                 Case { name, paths: vec![path], mapping: Some(mapping), damaged, rows, ..Case::default() }
             }
             Reader::Mapping => {
@@ -299,9 +305,10 @@ impl Seeds {
                 let damaged = damage(self.bytes("adobe/calls_2026-09.txt"), &other, dice);
                 let rows = source_rows(&damaged);
                 put("calls_1.fin", b"");
-                let path = match dice.below(3) {
+                let path = match dice.below(4) {
                     0 => put("calls_1.txt.gz", &gzipped(&damaged)),
-                    1 => put("calls_1.zip", &zipped(&[("calls_1.txt".to_string(), damaged.clone())])),
+                    1 => put("calls_1.txt.zst", &zstd_packed(&damaged)),
+                    2 => put("calls_1.zip", &zipped(&[("calls_1.txt".to_string(), damaged.clone())])),
                     _ => put("calls_1.txt", &damaged),
                 };
                 Case { name: "a data source file", paths: vec![path], damaged, rows, ..Case::default() }
@@ -346,12 +353,21 @@ impl Seeds {
                 let text = self.bytes("adobe/calls_2026-09.txt");
                 let members = ["calls_1.txt", "sub/calls_2.txt"].map(|name| (name.to_string(), text.clone()));
                 put("calls_1.fin", b"");
-                let (name, packed) = match dice.one_in(2) {
-                    true => ("calls_1.txt.gz", gzipped(&text)),
-                    false => ("calls_1.zip", zipped(&members)),
+                let (name, packed) = match dice.below(3) {
+                    0 => ("calls_1.txt.gz", gzipped(&text)),
+                    1 => ("calls_1.txt.zst", zstd_packed(&text)),
+                    _ => ("calls_1.zip", zipped(&members)),
                 };
                 let path = put(name, &damage(packed, &other, dice));
                 Case { name: "a packed data source file", paths: vec![path], damaged: text, ..Case::default() }
+            }
+            Reader::Archives if dice.one_in(2) => {
+                let text = self.bytes("crm/deals.csv");
+                let members = [("deals.csv", text.clone()), ("old/deals.csv.zst", zstd_packed(&text))];
+                let members = members.map(|(name, bytes)| (name.to_string(), bytes));
+                let paths = vec![put("crm.zip", &damage(zipped(&members), &other, dice))];
+                let mapping = Some(put("mapping.toml", &without_files(&self.bytes("crm/mapping.toml"))));
+                Case { name: "an archive of mapped files", paths, mapping, damaged: text, ..Case::default() }
             }
             Reader::Archives => {
                 let (hits, lookups) = (self.hits.clone(), self.lookups.clone());
@@ -377,43 +393,31 @@ fn delivery(
 ) -> Vec<PathBuf> {
     let mut all = vec![(HIT_DATA.to_string(), hits.clone())];
     all.extend(lookups.clone());
+    let (ending, pack): (_, Packer) = match dice.one_in(2) {
+        true => ("gz", gzipped),
+        false => ("zst", zstd_packed),
+    };
     let files = match dice.below(3) {
-        0 => {
-            vec![("01-web_2026-09-01.tsv.gz", gzipped(&hits)), ("web_2026-09-01-lookup_data.tar.gz", tarred(&lookups))]
-        }
-        1 => vec![("web_2026-09-01.tar.gz", tarred(&all))],
-        _ => vec![("web_2026-09-01.zip", zipped(&all))],
+        0 => vec![
+            (format!("01-web_2026-09-01.tsv.{ending}"), pack(&hits)),
+            (format!("web_2026-09-01-lookup_data.tar.{ending}"), pack(&tarred(&lookups))),
+        ],
+        1 => vec![(format!("web_2026-09-01.tar.{ending}"), pack(&tarred(&all)))],
+        _ => vec![("web_2026-09-01.zip".to_string(), zipped(&all))],
     };
     for (name, bytes) in files {
-        put(name, &other.map_or_else(|| bytes.clone(), |other| damage(bytes.clone(), other, dice)));
+        put(&name, &other.map_or_else(|| bytes.clone(), |other| damage(bytes.clone(), other, dice)));
     }
     vec![put("web_2026-09-01.fin", b"")]
 }
 
-fn gzipped(bytes: &[u8]) -> Vec<u8> {
-    let mut gzip = GzEncoder::new(vec![], Compression::fast());
-    gzip.write_all(bytes).unwrap();
-    gzip.finish().unwrap()
+/// The rows of JSON lines as an API answers with them, and the setting that finds them.
+fn answer(lines: &[u8]) -> Vec<u8> {
+    let rows: Vec<&[u8]> = lines.split(|byte| *byte == b'\n').filter(|line| !line.is_empty()).collect();
+    [&b"{\"meta\": {\"next\": null}, \"data\": ["[..], &rows.join(&b",\n"[..]), b"], \"count\": 5}\n"].concat()
 }
 
-fn tarred(members: &[(String, Vec<u8>)]) -> Vec<u8> {
-    let mut tar = tar::Builder::new(GzEncoder::new(vec![], Compression::fast()));
-    for (name, bytes) in members {
-        let mut header = tar::Header::new_gnu();
-        header.set_size(bytes.len() as u64);
-        tar.append_data(&mut header, name, bytes.as_slice()).unwrap();
-    }
-    tar.into_inner().unwrap().finish().unwrap()
-}
-
-fn zipped(members: &[(String, Vec<u8>)]) -> Vec<u8> {
-    let mut zip = zip::ZipWriter::new(std::io::Cursor::new(vec![]));
-    for (name, bytes) in members {
-        zip.start_file(name.as_str(), zip::write::SimpleFileOptions::default()).unwrap();
-        zip.write_all(bytes).unwrap();
-    }
-    zip.finish().unwrap().into_inner()
-}
+const OF_ANSWER: &[u8] = b"rows = \"data\"\n";
 
 /// A mapping that is for all files.
 fn without_files(mapping: &[u8]) -> Vec<u8> {

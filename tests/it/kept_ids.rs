@@ -17,8 +17,7 @@ use rejoin::lake::{Lake, Snapshot};
 use rejoin::persons::{Rule, Subject, Verb};
 use rejoin::rebuild::{RebuildOptions, rebuild};
 
-use crate::faults::copy;
-use crate::place::{Place, deep};
+use crate::place::{Place, copy, deep};
 use crate::questions::Dice;
 use crate::table;
 

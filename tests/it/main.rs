@@ -20,6 +20,7 @@
 //! * `schedule`: runs by the clock, one runner a lake.
 //! * `cluster`: the same answers by scheduler and executors, and their failures. `members`: such a cluster.
 //! * `requests`: what a store is asked, and how often inputs are read. `inputs`: inputs as a new user has them.
+//! * `packed_inputs`: inputs as they come packed. `packed`: how.
 //! * `distant`: a store where each request is a wait, and how many of them wait for each other.
 //! * `doors`: `rejoin serve` with psql, psycopg and a Flight SQL client.
 //! * `pages`: reports as HTML files, in a real browser. `web`: the web page, in a real browser and by hostile requests.
@@ -55,6 +56,8 @@ mod manual;
 mod members;
 mod oracle;
 mod outages;
+mod packed;
+mod packed_inputs;
 mod pages;
 mod persistence;
 mod persons;
@@ -63,6 +66,7 @@ mod plans;
 mod product_lines;
 mod questions;
 mod ranges;
+mod readers;
 mod record_order;
 mod requests;
 mod schedule;

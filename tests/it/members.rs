@@ -147,7 +147,7 @@ impl Members {
             }
             // other tests may have the machine
             assert!(begun.elapsed() < Duration::from_secs(180), "{known:?} executors instead of {executors}");
-            std::thread::sleep(Duration::from_millis(50));
+            std::thread::sleep(Duration::from_millis(100));
         }
     }
 

@@ -58,6 +58,13 @@ impl Place {
         place
     }
 
+    /// A fresh folder whose lake has what that of another one has.
+    pub fn with_lake_of(other: &Self) -> Self {
+        let place = Self::new();
+        copy(&other.lake(), &place.lake());
+        place
+    }
+
     /// A folder for input files whose lake lies on the tests' S3 store.
     pub fn on_s3() -> Self {
         Self { on_s3: true, ..Self::new() }
@@ -129,6 +136,20 @@ impl Place {
     pub fn cell(&self, sql: &str) -> serde_json::Value {
         let rows = self.query(sql);
         rows[0].as_object().unwrap_or_else(|| panic!("{sql}: {rows}")).values().next().unwrap().clone()
+    }
+}
+
+/// Gives a folder a second one with the same files, which may then come and go in either. Who writes to a lake never writes into a
+/// file that is there, so both have it.
+pub fn copy(from: &Path, to: &Path) {
+    std::fs::create_dir_all(to).unwrap();
+    for entry in std::fs::read_dir(from).unwrap() {
+        let (from, to) = (entry.as_ref().unwrap().path(), to.join(entry.unwrap().file_name()));
+        if from.is_dir() {
+            copy(&from, &to);
+        } else {
+            std::fs::hard_link(from, to).unwrap();
+        }
     }
 }
 

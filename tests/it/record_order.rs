@@ -1,4 +1,5 @@
-//! Records that stand at one hit have one order: by file, row and source, whichever of its IDs they bear and whatever came when.
+//! Records of one instant have one order: by file, row and source, whichever IDs they bear and whatever came when. So have those that
+//! stand at one hit.
 //!
 //! Files of records of two sources are loaded, replaced and removed in random order, hits come before or after them, and rebuilds
 //! of what changed and compactions happen in between. What participates in what is known: every touch has an item of its own.
@@ -27,14 +28,16 @@ const HITS: [(&str, &str, &str, usize); 4] = [
     ("v2", "21:00:00", "T3,T6", 1),
 ];
 
-/// Data sources and names of files, of which two sources have one; the two of one beginning give their records one sequence.
-const FILES: [(&str, &str); 6] = [
+/// Data sources and names of files, of which two sources have one; some begin alike, and differ in few bits.
+const FILES: [(&str, &str); 8] = [
     ("tills", "m.txt"),
     ("calls", "m.txt"),
     ("tills", "a.txt"),
     ("calls", "z.txt"),
     ("tills", "telephone_calls_26.txt"),
     ("calls", "telephone_calls_36.txt"),
+    ("calls", "telephone_calls_26_north.txt"),
+    ("tills", "telephone_calls_3.txt"),
 ];
 
 const MAPPING: &str = r#"
@@ -50,12 +53,16 @@ tracking_code = "campaign"
 orders = "orders"
 "#;
 
-/// A record with a date alone, before all hits of the day; it is an order.
+/// A record, which is an order: with a date alone, before all hits of the day, or of an instant after all of them.
 #[derive(Clone, Debug)]
 struct Record {
     id: usize,
+    is_late: bool,
     campaign: Option<String>,
 }
+
+/// Where a record stands: after all hits or not, at which hit, by its file and row; then by visitor and source.
+type RecordPlace<'r> = (bool, usize, &'r str, usize, &'r str, &'r str);
 
 struct World {
     place: Place,
@@ -119,8 +126,10 @@ impl World {
         for row in 0..1 + dice.below(4) {
             let campaign = (!dice.one_in(3)).then(|| format!("r{}.{row}", self.loads));
             let id = dice.below(8);
-            writeln!(text, "09/01/2025\tT{id}\t{}\t1", campaign.as_deref().unwrap_or_default()).unwrap();
-            records.push(Record { id, campaign });
+            let is_late = dice.one_in(2);
+            let date = if is_late { "09/01/2025/22/00/00" } else { "09/01/2025" };
+            writeln!(text, "{date}\tT{id}\t{}\t1", campaign.as_deref().unwrap_or_default()).unwrap();
+            records.push(Record { id, is_late, campaign });
         }
         self.place.write(file, text);
         self.place.write(&file.replace(".txt", ".fin"), "");
@@ -149,18 +158,28 @@ impl World {
     /// The rows of each visitor, or of the person that both are, in order: what each touches, and whether it is an order.
     fn journeys(&self, of_person: bool) -> Vec<Vec<(Option<String>, bool)>> {
         let hit_of = |id: usize| HITS.iter().position(|hit| hit.2.split(',').any(|own| own == format!("T{id}")));
-        let mut journeys: BTreeMap<&str, Vec<(Option<String>, bool)>> = BTreeMap::new();
-        for (number, (visitor, ..)) in HITS.iter().enumerate() {
-            let mut records: Vec<((&str, usize, &str), &Record)> = vec![];
-            for (slot, own) in &self.files {
-                let (source, file) = FILES[*slot];
-                let at_hit = own.iter().enumerate().filter(|(_, record)| hit_of(record.id) == Some(number));
-                records.extend(at_hit.map(|(row, record)| ((file, row, source), record)));
+        let whose = |number: usize| if of_person { "ann" } else { HITS[number].0 };
+        let mut records: Vec<(RecordPlace<'_>, &str, &Record)> = vec![];
+        for (slot, own) in &self.files {
+            let (source, file) = FILES[*slot];
+            for (row, record) in own.iter().enumerate() {
+                if let Some(number) = hit_of(record.id) {
+                    let at = if record.is_late { 0 } else { number };
+                    let place = (record.is_late, at, file, row, HITS[number].0, source);
+                    records.push((place, whose(number), record));
+                }
             }
-            records.sort_by_key(|(place, _)| *place);
-            let journey = journeys.entry(if of_person { "ann" } else { *visitor }).or_default();
+        }
+        records.sort_by_key(|(place, ..)| *place);
+        let mut journeys: BTreeMap<&str, Vec<(Option<String>, bool)>> = BTreeMap::new();
+        for number in 0..HITS.len() {
+            let journey = journeys.entry(whose(number)).or_default();
             journey.push((Some(format!("h{number}")), number == 0));
-            journey.extend(records.into_iter().map(|(_, record)| (record.campaign.clone(), true)));
+            let at_hit = records.iter().filter(|(place, ..)| !place.0 && place.1 == number);
+            journey.extend(at_hit.map(|(_, _, record)| (record.campaign.clone(), true)));
+        }
+        for (_, whose, record) in records.iter().filter(|(place, ..)| place.0) {
+            journeys.entry(*whose).or_default().push((record.campaign.clone(), true));
         }
         journeys.into_values().collect()
     }

@@ -1,7 +1,7 @@
 //! What a store is asked: each request is a wait, and costs money.
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 
 use object_store::local::LocalFileSystem;
 use rejoin::columns::visitor_key;
@@ -17,7 +17,10 @@ use url::Url;
 use crate::faulty::{Fault, Faulty};
 use crate::place::{Place, deep};
 
-const BASE: &str = r#"
+/// A lake that has been rebuilt more often than a checkpoint takes, made once.
+static BASE: LazyLock<Place> = LazyLock::new(|| {
+    let place = Place::lasting();
+    place.sh(r#"
 rejoin suite create web
 rejoin source create web leads --kind transaction
 online a <<END
@@ -31,13 +34,14 @@ Date        transactionID  Event 1
 END
 rejoin ingest one.txt --suite web --source leads
 for n in 1 2 3 4 5 6 7 8 9 10 11 12; do rejoin rebuild --full; done
-"#;
+"#);
+    place
+});
 
 /// Whatever the past of a lake: so many requests tell that nothing is new, and none of them writes.
 #[test]
 fn a_rebuild_with_nothing_new_asks_little() {
-    let place = Place::new();
-    place.sh(BASE);
+    let place = Place::with_lake_of(&BASE);
     deep(|runtime| {
         let store = Arc::new(Faulty::new(Arc::new(LocalFileSystem::new()), Fault::None));
         let url = Url::from_directory_path(place.lake()).unwrap();
@@ -53,8 +57,7 @@ fn a_rebuild_with_nothing_new_asks_little() {
 /// One late record: the logs are read once each, and what the queries read of such small files is all that comes on top.
 #[test]
 fn a_rebuild_reads_each_log_once() {
-    let place = Place::new();
-    place.sh(BASE);
+    let place = Place::with_lake_of(&BASE);
     place.sh("offline two <<END
 Date        transactionID  Event 1
 09/21/2026  T2             100
@@ -151,8 +154,7 @@ END"
 /// Hits that bear no ID of a record leave integrated rows and the join report as they are; nobody looks at them.
 #[test]
 fn hits_without_ids_of_records_ask_for_no_integrated_rows() {
-    let place = Place::new();
-    place.sh(BASE);
+    let place = Place::with_lake_of(&BASE);
     let integrated = files_of(&place, INTEGRATED);
     let mut asked = vec![];
     for (name, transaction, customer) in [("anybody", ".", "."), ("others", "T3", "ann"), ("known", "T1", ".")] {
@@ -170,8 +172,7 @@ END"
 /// Records that came tie others to them; these are looked for once, however many kinds of records are due.
 #[test]
 fn records_that_came_ask_once_for_those_of_before() {
-    let place = Place::new();
-    place.sh(BASE);
+    let place = Place::with_lake_of(&BASE);
     place.sh("rejoin source create web calls --kind customer");
     let old = files_of(&place, OFFLINE);
     let leads = |name: &str| {
@@ -208,8 +209,7 @@ fn persons_ask_no_more_of_old_hits() {
 /// A plan tells nothing that only the files know. Each file is then asked once for its footer and once for rows.
 #[test]
 fn a_question_is_planned_without_a_look_at_files() {
-    let place = Place::new();
-    place.sh(BASE);
+    let place = Place::with_lake_of(&BASE);
     deep(|runtime| {
         let store = Arc::new(Faulty::new(Arc::new(LocalFileSystem::new()), Fault::None));
         let url = Url::from_directory_path(place.lake()).unwrap();

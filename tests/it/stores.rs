@@ -94,7 +94,8 @@ fn start() -> Server {
         guard.arg(format!("-{option}={value}"));
     }
     guard.args(["-s3", "-ip=127.0.0.1", "-ip.bind=127.0.0.1", "-master.telemetry=false"]);
-    guard.current_dir(&folder).env("TMPDIR", &folder).stdin(Stdio::piped()).stderr(Stdio::null());
+    // it has little in memory, and collects what it no longer needs less often
+    guard.current_dir(&folder).env("TMPDIR", &folder).env("GOGC", "400").stdin(Stdio::piped()).stderr(Stdio::null());
     // it ends with this process, which is what it waits for
     #[allow(clippy::zombie_processes)]
     let mut guard = guard.spawn().unwrap();

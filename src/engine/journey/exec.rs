@@ -107,6 +107,11 @@ impl JourneyExec {
         self.inputs.iter().map(|input| input.columns.clone()).collect()
     }
 
+    /// How many walks share its buckets, each on a core; None where much is left to do when they have ended.
+    pub fn shares(&self) -> Option<usize> {
+        (!self.answer.is_in_one_part()).then(|| self.properties.output_partitioning().partition_count())
+    }
+
     fn buckets(&self) -> usize {
         self.inputs.first().map_or(0, |input| input.plan.output_partitioning().partition_count())
     }

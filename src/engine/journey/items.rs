@@ -184,20 +184,19 @@ impl Codes {
         self.other_items_of(text, row, items, multi)
     }
 
-    /// Looks some rows of a dictionary up; true where each of them has one item, which [`Self::single_items`] gives.
+    /// Adds the items of some rows to `all`, where the column is a dictionary, each of them has one, and its entry is known; else adds
+    /// nothing and is false.
     #[inline]
-    pub fn have_single_items(&mut self, text: &Text, mut rows: Range<usize>, items: &mut Items) -> bool {
+    pub fn add_known_items(&self, text: &Text, rows: Range<usize>, all: &mut Vec<u32>) -> bool {
         let Some(codes) = text.codes() else { return false };
-        rows.all(|row| {
-            self.entries[codes[row] as usize] & LIST == 0 || self.other_items_of(text, row, items, false).len() == 1
-        })
-    }
-
-    /// The items of rows that [`Self::have_single_items`].
-    #[inline]
-    pub fn single_items(&self, text: &Text, rows: Range<usize>) -> impl ExactSizeIterator<Item = u32> {
-        let codes = text.codes().map_or(&[][..], |codes| &codes[rows]);
-        codes.iter().map(|code| self.entries[*code as usize])
+        let before = all.len();
+        all.extend(codes[rows].iter().map(|code| self.entries[*code as usize]));
+        // looked at together, which takes less time than one by one
+        let are_known = all[before..].iter().fold(0_u32, |any, item| any | *item) & LIST == 0;
+        if !are_known {
+            all.truncate(before);
+        }
+        are_known
     }
 
     fn other_items_of<'c>(&'c mut self, text: &Text, row: usize, items: &mut Items, multi: bool) -> &'c [u32] {
@@ -277,6 +276,18 @@ mod tests {
             assert_eq!(found, [vec![0], vec![], vec![1, 0], vec![0], vec![]]);
             assert!(text.same(0, 3) && !text.same(0, 1) && text.same(1, 1));
         }
+        let single = dictionary(&[Some("b"), Some("a"), Some("b"), Some("a--**--b")]);
+        codes.turn_to(&single);
+        let mut all = vec![7];
+        // none is known yet, then all are, but for a list; and of a column that is no dictionary none
+        assert!(!codes.add_known_items(&single, 0..3, &mut all));
+        let counts: Vec<usize> = (0..4).map(|row| codes.items_of(&single, row, &mut items, true).len()).collect();
+        assert_eq!(counts, [1, 1, 1, 2]);
+        assert!(codes.add_known_items(&single, 0..3, &mut all) && codes.add_known_items(&single, 2..2, &mut all));
+        assert!(!codes.add_known_items(&single, 1..4, &mut all));
+        assert!(!codes.add_known_items(&dictionary(&rows), 0..1, &mut all));
+        assert!(!codes.add_known_items(&Text::Plain(StringArray::from(vec!["b"])), 0..1, &mut all));
+        assert_eq!(all, [7, 0, 1, 0]);
         let other = dictionary(&[Some("a--**--b")]);
         codes.turn_to(&other);
         assert_eq!(codes.items_of(&other, 0, &mut items, false), [2]);

@@ -11,7 +11,7 @@
 //! Reading:
 //!
 //! * `exec`: the operator. `input`: what it reads. `stream`: its work on a partition. `metrics`: what is counted. `walked_keys`: notes files in
-//!   which keys identify visitors.
+//!   which keys identify visitors. `shares_end`: tells others that a core has no work left.
 //! * `traversal`: goes from visitor to visitor over the sorted inputs of a bucket, and gives the rows of each to `visitors`. `lane`: one input;
 //!   `columns`: one batch of it, whose columns `finder` finds by name; `items`: numbers the entries of its dictionary; `seeded`: hashes for
 //!   what is looked up for many rows.
@@ -59,6 +59,7 @@ mod seeded;
 mod selected;
 mod selection;
 mod sequence;
+mod shares_end;
 mod stored;
 mod stored_rows;
 mod stream;
@@ -83,6 +84,7 @@ pub use path_parts::added_up;
 pub use planner::{JourneyPlanner, JourneyQueryPlanner};
 pub use selection::Selection;
 pub use sequence::{Follows, Sequence, SequenceNode, SequenceSpec};
+pub use shares_end::SharesEnd;
 pub use stored::{Question, StoredEvents, StoredJourneyNode};
 pub use stored_rows::StoredRows;
 pub use terms::RowTerms;

@@ -24,6 +24,7 @@ use tokio::sync::Semaphore;
 use super::by_person::{SetAsideRows, TAKEN_BACK_BYTES, WaitingPersons, is_on_disk, sequence_files};
 use super::input::{Input, InputColumns};
 use super::path_parts::{added_up, running};
+use super::shares_end::SharesEnd;
 use super::ties::{Instant, SequenceFiles, Sequences};
 use super::traversal::Traversal;
 use super::visitors::Visitors;
@@ -149,6 +150,11 @@ impl<V: Visitors> Share<V> {
             && let Some(files) = files_of(&self.inputs, bucket)
         {
             keys.note_unique(bucket, &files);
+        }
+        if self.buckets.is_empty()
+            && let Some(waiting) = SharesEnd::of(&self.context)
+        {
+            waiting.one_ended();
         }
         Ok(())
     }

@@ -52,7 +52,7 @@ fn decoder(headers: &[&str]) -> HitDecoder {
 
 fn decode_all(headers: &[&str], file: &[u8]) -> (HitCounts, Decoded) {
     let decoder = decoder(headers);
-    let block = Block { bytes: file.to_vec(), first_line: 1 };
+    let block = Block::new(file.to_vec(), 1);
     let (decoded, counts) = decoder.decode(&block, Encoding::of_bytes(file));
     assert_eq!(decoded.records(), counts.records);
     plain(&decoder, &decoded.batch);
@@ -254,7 +254,7 @@ fn latin_1_and_windows_line_ends() {
         [record(&[("post_pagename", "Käse")]), record(&[])].join("\r\n").chars().map(|c| c as u8).collect();
     let (_, decoded) = decode_all(HEADERS, &file);
     assert_eq!(text(&decoded, "page_name"), some(&["Käse", ""]));
-    let (decoded, _) = decoder(HEADERS).decode(&Block { bytes: file, first_line: 5 }, Encoding::Utf8);
+    let (decoded, _) = decoder(HEADERS).decode(&Block::new(file, 5), Encoding::Utf8);
     assert_eq!((decoded.batch.num_rows(), decoded.issues.len(), decoded.issues[0].line), (1, 1, 5));
 }
 
@@ -285,11 +285,11 @@ fn twelve_hundred_columns() {
 fn decoding_does_not_depend_on_blocks() {
     let records: Vec<String> = (0..50).map(|n| record(&[("post_evar1", &format!("v{n}\\\nx"))])).collect();
     let file = records.join("\n");
-    let whole = Block { bytes: file.clone().into_bytes(), first_line: 1 };
+    let whole = Block::new(file.clone().into_bytes(), 1);
     let decoder = decoder(HEADERS);
     let decode = |block: &Block| plain(&decoder, &decoder.decode(block, Encoding::Utf8).0.batch);
     let parts: Vec<RecordBatch> =
-        whole.records().map(|(first_line, record)| decode(&Block { bytes: record.to_vec(), first_line })).collect();
+        whole.records().map(|(first_line, record)| decode(&Block::new(record.to_vec(), first_line))).collect();
     assert_eq!(arrow::compute::concat_batches(&decoder.schema(), &parts).unwrap(), decode(&whole));
 }
 
@@ -304,7 +304,7 @@ fn former_blocks_change_no_text() {
     let blocks = [large.clone().into_bytes(), small.join("\n").into_bytes(), vec![], broken];
     for turn in 0..2 {
         for (number, bytes) in blocks.iter().enumerate() {
-            let block = Block { bytes: bytes.clone(), first_line: 1 };
+            let block = Block::new(bytes.clone(), 1);
             let (found, counts) = used.decode(&block, Encoding::Utf8);
             let (alone, alone_counts) = decoder(HEADERS).decode(&block, Encoding::Utf8);
             assert_eq!(plain(&used, &found.batch), plain(&used, &alone.batch), "block {number}, turn {turn}");
@@ -331,8 +331,7 @@ fn a_nul_byte_is_that_of_one_record() {
 
 #[test]
 fn counts_of_parts_add_up() {
-    let of =
-        |text: &str, first_line| decoder(HEADERS).decode(&Block { bytes: text.into(), first_line }, Encoding::Utf8).1;
+    let of = |text: &str, first_line| decoder(HEADERS).decode(&Block::new(text.into(), first_line), Encoding::Utf8).1;
     let (good, long) = (record(&[]), format!("{}\tmore", record(&[])));
     let (one, other) = (of(&format!("{good}\n\nbad\tx\n"), 1), of(&format!("{long}\n{good}\n{long}\n"), 4));
     assert_eq!(
@@ -356,7 +355,7 @@ fn instances_say_what_a_row_touched() {
         record(&[("post_campaign", "mail"), ("campaign", "mail"), ("post_event_list", "20,1")]),
         record(&[("post_campaign", "mail"), ("post_event_list", "100")]),
     ];
-    let block = Block { bytes: records.join("\n").into_bytes(), first_line: 1 };
+    let block = Block::new(records.join("\n").into_bytes(), 1);
     let (decoded, counts) = decoder.decode(&block, Encoding::Utf8);
     assert_eq!(decoded.issues, []);
     assert_eq!(text(&decoded, "evar1"), some(&["boots", "boots", "", "", ""]));

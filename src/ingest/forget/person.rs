@@ -38,7 +38,7 @@ pub(super) struct Person {
     own: Persons,
     /// Rows that the person has now, by visitor, of which those without an ID stay.
     pub had: Vec<(String, Between)>,
-    /// Visitors of whom the person has rows.
+    /// Visitors of whom the person has rows, or some of whose rows bear an ID of the person.
     pub visitors: Vec<String>,
     /// Those of them of whom nobody else has any.
     pub wholly: Vec<String>,
@@ -121,7 +121,10 @@ impl Person {
         if bears_id {
             // visitors stay, with what they have without an ID
             wholly.clear();
-            own = Persons::new(BTreeMap::from([(suite.to_string(), own_rows(engine, suite, &name, &ids).await?)]));
+            let (borne, bearers) = own_rows(engine, suite, &name, &ids).await?;
+            own = Persons::new(BTreeMap::from([(suite.to_string(), borne)]));
+            // `last` or a rule may have given such rows to others
+            visitors = visitors.into_iter().chain(bearers).collect::<BTreeSet<_>>().into_iter().collect();
             had = spans(engine, suite, &format!("suite = {} AND {is_own}", literal(suite))).await?;
         }
         Ok(Self { suite: suite.into(), name, own, had, visitors, wholly, ids })
@@ -222,9 +225,14 @@ impl Person {
     }
 }
 
-/// The rows that bear an ID of a person: they alone are the person's, those between them their visitor's.
-async fn own_rows(engine: &Engine, suite: &str, name: &str, ids: &[String]) -> Result<PersonsOfSuite> {
-    let mut own = PersonsOfSuite::default();
+/// The rows that bear an ID of a person: they alone are the person's, those between them their visitor's. And whose they are.
+async fn own_rows(
+    engine: &Engine,
+    suite: &str,
+    name: &str,
+    ids: &[String],
+) -> Result<(PersonsOfSuite, BTreeSet<String>)> {
+    let (mut own, mut bearers) = (PersonsOfSuite::default(), BTreeSet::new());
     ids.iter().for_each(|id| own.add_id(id, Some(name)));
     if engine.plan("SELECT * FROM hits").await?.schema().has_column_with_unqualified_name(CUSTOMER_ID) {
         let sql = format!(
@@ -242,13 +250,14 @@ async fn own_rows(engine: &Engine, suite: &str, name: &str, ids: &[String]) -> R
             if last.as_ref().is_some_and(|(known, place)| known == visitor && *place == at) {
                 continue;
             }
+            bearers.insert(visitor.clone());
             own.add(visitor, Some(at), name, false);
             own.add(visitor, Some(after), &Subject::Visitor(visitor.clone()).to_string(), false);
             last = Some((visitor.clone(), at));
         }
     }
     own.complete();
-    Ok(own)
+    Ok((own, bearers))
 }
 
 /// The rows of visitors that a person has, as the last rebuild found it. What has no end ends with the visitor's last row: later

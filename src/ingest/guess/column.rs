@@ -165,6 +165,27 @@ impl Column {
         }
     }
 
+    /// The condition that a row has it as a transaction ID; JSON and Parquet may have empty texts where there is none.
+    pub fn is_borne(&self) -> String {
+        let id = self.id();
+        let id = if id == self.value { self.sql() } else { id };
+        let texts = self.values.as_ref().filter(|values| is_text(values.data_type()));
+        let texts = texts.and_then(|values| cast(values, &DataType::Utf8).ok());
+        let has_blank = texts.is_some_and(|texts| texts.as_string::<i32>().iter().flatten().any(str::is_empty));
+        // in another file all of them may be numbers
+        if has_blank { format!("nullif(CAST({id} AS VARCHAR), '') IS NOT NULL") } else { format!("{id} IS NOT NULL") }
+    }
+
+    /// True for ids as browsers get them: two numbers with a point between, or many signs. Without values they may be.
+    pub fn may_be_of_browsers(&self) -> bool {
+        let are_digits = |text: &str| text.len() >= 5 && text.bytes().all(|byte| byte.is_ascii_digit());
+        let is_one = |text: &String| {
+            text.len() >= 30 || text.split_once('.').is_some_and(|(one, other)| are_digits(one) && are_digits(other))
+        };
+        let written = self.written();
+        self.values.is_none() || !written.is_empty() && written.iter().all(is_one)
+    }
+
     /// It as a text in an expression.
     pub fn text_sql(&self) -> String {
         let is_written = !(self.data_type.is_integer() || self.data_type.is_temporal());

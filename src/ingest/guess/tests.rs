@@ -56,6 +56,26 @@ fn columns_are_known_by_their_names() {
     assert!(of("e.tsv", "Kunde\tDatum\nA\t2026-09-01\n").contains("time = \"Datum\""));
 }
 
+/// The answer of an API has its rows in a list; what is a row itself may have lists.
+#[test]
+fn rows_within_an_object() {
+    let rows = r#"[{"order_id":"o","created_at":"2026-09-01","total":"9.5","lines":[{"sku":"a"}]},{"order_id":"p"}]"#;
+    for (file, setting) in [
+        (format!("{{\"data\":{rows},\"meta\":{{\"next\":null}}}}"), r#"rows = "data""#),
+        (format!("{{\n\"count\":2,\n\"results\":\n{rows}\n}}\n"), r#"rows = "results""#),
+        (format!("{{\"response\":{{\"rows\":{rows}}}}}"), r#"rows = ["response", "rows"]"#),
+    ] {
+        let text = of("answer.json", &file);
+        for line in [setting, "transaction_id = \"order_id\"", "time = \"created_at\""] {
+            assert!(text.contains(line), "{line}: {text}");
+        }
+    }
+    let text = of("row.json", r#"{"order_id":"o","created_at":"2026-09-01","lines":[{"sku":"a","price":1}]}"#);
+    assert!(!text.contains("rows ="), "{text}");
+    let error = guessed("two.json", r#"{"data":[{"a":1}],"included":[{"b":1}]}"#).unwrap_err().to_string();
+    assert!(error.contains("rows = \"data\" or rows = \"included\""), "{error}");
+}
+
 /// Parts of records and keys of lists are found as columns are.
 #[test]
 fn parts_are_known_by_their_names() {

@@ -21,6 +21,8 @@ pub(super) const VISITOR: &[&str] = &[
 /// Those that are another id once somebody logged in, and what stays the same then.
 pub(super) const PERSON: &[&str] = &["distinct_id"];
 pub(super) const DEVICE: &[&str] = &["device_id"];
+/// What is a browser's id to Google Analytics, and a customer's in the files of others.
+pub(super) const CLIENT: &[&str] = &["client_id"];
 pub(super) const TIME: &[&str] = &[
     "event_timestamp",
     "derived_tstamp",
@@ -143,6 +145,8 @@ pub(super) const DIMENSIONS: &[(&str, &[&str])] = &[
     ("state", &["state", "region"]),
     ("zip", &["zip", "zip_code", "postal_code", "postcode"]),
 ];
+/// A page's address where rows are hits; else it may lead to the record in the system that it comes from.
+pub(super) const LINK: &[&str] = &["url"];
 /// A page's name where rows are hits; else it may be a person's.
 pub(super) const TITLE: &[&str] = &["title"];
 pub(super) const METRICS: &[(&str, &[&str])] = &[
@@ -174,6 +178,10 @@ pub(super) const METRICS: &[(&str, &[&str])] = &[
     ("units", &["units", "quantity", "qty", "items", "total_item_quantity", "menge", "anzahl"]),
     ("orders", &["orders", "purchases", "transactions"]),
 ];
+/// How amounts are called that may be those of one piece.
+pub(super) const PRICE: &[&str] = &["price", "preis", "prix", "precio", "prezzo", "prijs"];
+/// What says that they are not.
+pub(super) const OF_ALL: &[&str] = &["total", "gesamt", "line", "order"];
 /// An order's number where a row is one of its lines, and how the headings begin then that say what is bought.
 pub(super) const NAME: &[&str] = &["name"];
 pub(super) const LINE_HEADING: &str = "lineitem_";

@@ -27,7 +27,7 @@ use parquet::schema::types::ColumnDescPtr;
 use zstd::bulk::Compressor;
 
 use crate::Result;
-use crate::distinct_texts::{DistinctTexts, NULL, is_same};
+use crate::distinct_texts::{DistinctTexts, NULL, UNKNOWN, extend_by_codes, is_same};
 
 /// Numbers that are packed by bits at once.
 const GROUP: usize = 8;
@@ -377,26 +377,19 @@ impl Numbered {
     /// The rows of arrays over these texts; None where those in use take so many bytes or more.
     fn of(arrays: &[ArrayRef], texts: &StringArray, most_bytes: usize) -> Option<Self> {
         let mut rows = Vec::with_capacity(arrays.iter().map(|array| array.len()).sum());
-        let (mut numbers, mut count, mut dictionary) = (vec![0_u32; texts.len()], 0, vec![]);
+        let (mut numbers, mut count, mut dictionary) = (vec![UNKNOWN; texts.len() + 1], 0, vec![]);
+        numbers[NULL as usize] = NULL;
         for array in arrays {
             let keys = array.as_dictionary_opt::<UInt32Type>()?.keys();
-            let mut number = |key: &u32| {
-                let number = &mut numbers[*key as usize];
-                if *number == 0 {
-                    put_text(texts.value(*key as usize).as_bytes(), &mut dictionary);
+            extend_by_codes(&mut rows, keys, |code| {
+                let number = &mut numbers[code as usize];
+                if *number == UNKNOWN {
+                    put_text(texts.value(code as usize - 1).as_bytes(), &mut dictionary);
                     count += 1;
                     *number = count;
                 }
                 *number
-            };
-            match keys.nulls() {
-                None => rows.extend(keys.values().iter().map(number)),
-                // by their places, so that it is known how many there are
-                Some(nulls) => {
-                    let number = |row: usize| if nulls.is_valid(row) { number(&keys.values()[row]) } else { 0 };
-                    rows.extend((0..keys.len()).map(number));
-                }
-            }
+            });
             if dictionary.len() >= most_bytes {
                 return None;
             }

@@ -14,7 +14,9 @@ use arrow::datatypes::{DataType, FieldRef, Schema, SchemaRef, UInt32Type};
 
 use super::layout::ORDER;
 use crate::columns::{FILE, HIT_ID, ROW, SOURCE};
-use crate::distinct_texts::{DistinctTexts, NULL, as_they_come, coded_texts, coded_type, is_same, keys_of};
+use crate::distinct_texts::{
+    DistinctTexts, NULL, UNKNOWN, as_they_come, coded_texts, coded_type, extend_by_codes, is_same, keys_of,
+};
 use crate::{Error, Result};
 
 /// Distinct texts that any column may have; with more, its values must recur.
@@ -309,13 +311,20 @@ struct Dictionary {
     texts: Option<ArrayRef>,
 }
 
-/// Texts of a dictionary array, and their codes as far as they were looked up.
+/// Texts of a dictionary array, and by their codes there, that of NULL first, their codes here as far as they were looked up.
 struct KnownTexts {
     texts: StringArray,
     codes: Vec<u32>,
 }
 
 impl KnownTexts {
+    /// None was looked up.
+    fn new(texts: &StringArray) -> Self {
+        let mut codes = vec![UNKNOWN; texts.len() + 1];
+        codes[NULL as usize] = NULL;
+        Self { texts: texts.clone(), codes }
+    }
+
     /// True where these are the texts: they are kept here, so that nothing else can be where they do.
     fn are(&self, texts: &StringArray) -> bool {
         let place = |texts: &StringArray| (texts.value_offsets().as_ptr(), texts.value_data().as_ptr(), texts.len());
@@ -367,23 +376,15 @@ impl Dictionary {
         }
         self.seen += rows.len() - rows.null_count();
         let known = self.last.take().filter(|last| last.are(texts));
-        let mut known = known.unwrap_or_else(|| KnownTexts { texts: texts.clone(), codes: vec![NULL; texts.len()] });
-        let mut code = |key: &u32| {
-            let code = &mut known.codes[*key as usize];
-            if *code == NULL {
-                *code = self.distinct.code(texts.value(*key as usize).as_bytes());
+        let mut known = known.unwrap_or_else(|| KnownTexts::new(texts));
+        let mut codes = Vec::with_capacity(rows.len());
+        extend_by_codes(&mut codes, rows.keys(), |code| {
+            let here = &mut known.codes[code as usize];
+            if *here == UNKNOWN {
+                *here = self.distinct.code(texts.value(code as usize - 1).as_bytes());
             }
-            *code
-        };
-        let keys = rows.keys();
-        let codes: Vec<u32> = match keys.nulls() {
-            None => keys.values().iter().map(code).collect(),
-            // by their places, so that it is known how many there are
-            Some(nulls) => {
-                let of_row = |row: usize| if nulls.is_valid(row) { code(&keys.values()[row]) } else { NULL };
-                (0..keys.len()).map(of_row).collect()
-            }
-        };
+            *here
+        });
         self.last = Some(known);
         Ok(Some(Codes::of(codes)))
     }

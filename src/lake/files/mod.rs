@@ -8,7 +8,7 @@
 //!   `ranges`: buckets in parts; only the row groups and pages of a part are read. `merge`: sorted generations of a bucket become one
 //!   sorted stream. `lookup`: rows of some visitors, read a second time.
 //! * `reading`: open files. `reader_memory`: accounts for the memory that they take; `range_memory`: the same for many at once.
-//!   `read_ahead`: fetches what they will read next. `batches`: fewer rows in a batch where they are wide.
+//!   `read_ahead`: fetches what they will read next; `pieces`: what one request brings. `batches`: fewer rows in a batch where they are wide.
 //! * `unique_keys`: files in which no two visitors share a key.
 //! * `repeats`: rows of one hit that was delivered more than once, and where they can be. `reported`: files without excluded hits.
 //! * `loads`: which loads have rows in a file. `rewrite`: several files become one, in order.
@@ -22,6 +22,7 @@ pub mod loads;
 pub mod lookup;
 pub mod merge;
 pub mod parts;
+mod pieces;
 pub mod prune;
 mod range_memory;
 pub mod ranges;

@@ -66,15 +66,20 @@ impl Visitors {
     }
 }
 
-/// `filters` and, where they ask for visitors by id, their keys, by which row groups and pages are skipped. Only files of
-/// ours have the keys that it counts on.
+/// `filters`, of which those that ask for visitors ask for their keys instead, by which row groups and pages are skipped: what files
+/// say of ids skips no more. Other visitors with such a key are left in. Only files of ours have the keys that it counts on.
 pub fn with_visitor_keys<'a>(filters: &'a [Expr], files: &[&DataFile]) -> Cow<'a, [Expr]> {
     let Visitors(Some(keys)) = Visitors::of(filters) else { return filters.into() };
     if !files.iter().all(|f| f.tags.contains_key(TAG_BUCKET)) {
         return filters.into();
     }
     let keys: Vec<Expr> = keys.into_iter().map(lit).collect();
-    filters.iter().cloned().chain([ident(VISITOR_KEY).in_list(keys, false)]).collect()
+    let of_visitors = match keys.as_slice() {
+        [key] => ident(VISITOR_KEY).eq(key.clone()),
+        _ => ident(VISITOR_KEY).in_list(keys, false),
+    };
+    let others = filters.iter().filter(|filter| keys_of(filter).is_none()).cloned();
+    [of_visitors].into_iter().chain(others).collect()
 }
 
 /// True for a condition by which pages may be passed over: of visitors alone the files know what their pages hold.
@@ -197,7 +202,16 @@ mod tests {
         let (own, visitors) = (bucket_of(visitor_key("a")), Visitors::of(&filters));
         assert!(visitors.may_be_in(&file(Some(own))) && !visitors.may_be_in(&file(Some(own ^ 1))));
         assert!(visitors.may_be_in(&file(None)) && Visitors::of(&[]).may_be_in(&file(Some(own ^ 1))));
-        assert_eq!(with_visitor_keys(&filters, &[&file(Some(own))]).len(), 2);
-        assert_eq!(with_visitor_keys(&filters, &[&file(Some(own)), &file(None)]).len(), 1, "a foreign file's keys");
+        let other = ident("page_name").eq(lit("home"));
+        let narrowed = |filters: &[Expr], buckets: &[Option<usize>]| {
+            let files: Vec<DataFile> = buckets.iter().map(|bucket| file(*bucket)).collect();
+            with_visitor_keys(filters, &files.iter().collect::<Vec<_>>()).into_owned()
+        };
+        let key = ident(VISITOR_KEY).eq(lit(visitor_key("a")));
+        assert_eq!(narrowed(&[other.clone(), id("a")], &[Some(own)]), [key, other.clone()]);
+        assert_eq!(narrowed(&filters, &[Some(own), None]), filters, "a foreign file's keys");
+        let both = [id("a").or(id("b")), other];
+        let asked = narrowed(&both, &[Some(own)]);
+        assert!(matches!(asked.as_slice(), [Expr::InList(_), _]) && Visitors::of(&asked) == Visitors::of(&both));
     }
 }

@@ -3,8 +3,9 @@
 //! A decoder asks for the columns of a row group when it has come to it, and waits until they are there. What it will ask for next
 //! is known from what it asked for and from the footer: the same columns of the row groups that follow. Where the store keeps
 //! its readers waiting, as any does that is not a disk, and a disk that is cold, some row groups are asked for at once, each
-//! before its turn; of a store that is no disk together, so that one request brings what is close to each other. A guess that was
-//! wrong is the last one of its file. The bytes are accounted for, are given up where memory gets short, and go with the reader.
+//! before its turn; of a store that is no disk together, so that one request brings what is close to each other. Whoever waits for
+//! a part has it when its own requests are answered. A guess that was wrong is the last one of its file. The bytes are accounted for,
+//! are given up where memory gets short, and go with the reader.
 
 use std::collections::VecDeque;
 use std::ops::Range;
@@ -18,11 +19,14 @@ use datafusion::datasource::listing::PartitionedFile;
 use datafusion::datasource::object_store::ObjectStoreUrl;
 use datafusion::datasource::physical_plan::parquet::{ParquetAccessPlan, ParquetFileMetrics, RowGroupAccess};
 use datafusion::execution::memory_pool::MemoryPool;
-use object_store::{OBJECT_STORE_COALESCE_DEFAULT, ObjectMeta, ObjectStore};
+use futures::{StreamExt, stream};
+use object_store::path::Path;
+use object_store::{OBJECT_STORE_COALESCE_DEFAULT, ObjectMeta, ObjectStore, ObjectStoreExt};
 use parquet::errors::{ParquetError, Result};
 use parquet::file::metadata::{ColumnChunkMetaData, ParquetMetaData};
 use tokio::sync::oneshot;
 
+use super::pieces::{part_of, pieces_of, place_in};
 use super::reader_memory::{ReaderMemory, has_left, needed};
 
 /// Row groups of a file that are fetched ahead, at most: as many as a request to a distant store lasts longer than one is decoded.
@@ -36,6 +40,12 @@ const MOST_BYTES: usize = 16 << 20;
 
 /// Bytes that are asked for together, about. Of more, whoever waits for the first would wait for long.
 const TOGETHER_BYTES: usize = 6 << 20;
+
+/// What is wanted now is asked for together with what comes next up to this size. Of more, the next bytes would hold it up.
+const SMALL_BYTES: usize = 1 << 20;
+
+/// Requests for what is asked for together, at once.
+const REQUESTS_AT_ONCE: usize = 10;
 
 /// A disk that takes so long, and so long for each of so many bytes, reads what its cache does not have.
 const WARM: Duration = Duration::from_millis(2);
@@ -178,10 +188,35 @@ impl ReadAhead {
         self.next = None;
     }
 
-    /// Asks for parts of the file.
-    pub fn fetch(&self, ranges: &[Range<u64>]) -> Fetch {
-        let (asked, bytes) = Asked::new(ranges);
-        Fetch { bytes, task: self.ask(vec![asked]) }
+    /// Asks for parts of the file that are wanted now, and for what will be wanted after them.
+    pub fn fetch(&mut self, wanted: &[Range<u64>]) -> Fetch {
+        let (mut groups, mut held) = self.foreseen(wanted);
+        let (asked, bytes) = Asked::new(wanted);
+        let task = match groups.first().and_then(|next| self.memory_of_both(wanted, next)) {
+            Some(both) => {
+                let together = self.together(&groups).min(groups.len());
+                let (later, held_later) = (groups.split_off(together), held.split_off(together));
+                held.push(both);
+                let task = self.ask_together(Some(asked), &groups, held);
+                self.fetch_ahead(&later, held_later);
+                task
+            }
+            None => {
+                self.fetch_ahead(&groups, held);
+                // a thread sends first what it was told last
+                self.ask(vec![asked])
+            }
+        };
+        Fetch { bytes, task }
+    }
+
+    /// Memory for parts that are wanted now and come with the next ones, in the same request: they are there as long as these. None
+    /// where they are asked for apart.
+    fn memory_of_both(&self, wanted: &[Range<u64>], next: &[Range<u64>]) -> Option<ReaderMemory> {
+        let bytes = needed(wanted);
+        let is_together = self.latency == Latency::Distant && bytes <= SMALL_BYTES;
+        let of_both = bytes.saturating_add(self.read_between(Some(wanted), next));
+        is_together.then(|| ReaderMemory::spare(self.pool.clone(), of_both)).flatten()
     }
 
     /// Asks for several parts together: a store makes one request of those that are close to each other.
@@ -191,37 +226,34 @@ impl ReadAhead {
         self.metrics.bytes_scanned.add(usize::try_from(bytes).unwrap_or_default());
         let (store, path, latency) = (self.store.clone(), self.file.location.clone(), self.latency);
         Arc::new(SpawnedTask::spawn(async move {
-            let (begun, mut all) = (Instant::now(), all.into_iter());
-            match store.get_ranges(&path, &ranges).await {
-                Ok(bytes) => {
-                    latency.took(&ranges, begun.elapsed());
-                    let mut bytes = bytes.into_iter();
-                    for Asked { ranges, out } in all {
-                        // who went does not take it
-                        let _ = out.send(Ok(bytes.by_ref().take(ranges.len()).collect()));
-                    }
-                }
-                Err(error) => {
-                    if let Some(first) = all.next() {
-                        let _ = first.out.send(Err(error));
-                    }
-                }
+            match latency {
+                Latency::Disk => at_once(store, path, ranges, all).await,
+                Latency::Distant => in_pieces(store, path, ranges, all).await,
             }
         }))
     }
 
-    /// Asks for what will be wanted after these parts, as far as there is memory that nobody needs.
+    /// Asks for what will be wanted after these parts.
     pub fn look_ahead(&mut self, wanted: &[Range<u64>]) {
-        let Some((footer, next)) = self.footer.clone().zip(self.next) else { return };
+        let (groups, held) = self.foreseen(wanted);
+        self.fetch_ahead(&groups, held);
+    }
+
+    /// The parts of row groups that will be wanted after these parts, each with its memory, as far as there is some that nobody needs.
+    fn foreseen(&mut self, wanted: &[Range<u64>]) -> (Vec<Vec<Range<u64>>>, Vec<ReaderMemory>) {
+        let (mut groups, mut held): (Vec<Vec<Range<u64>>>, Vec<ReaderMemory>) = (vec![], vec![]);
+        let Some((footer, next)) = self.footer.clone().zip(self.next) else { return (groups, held) };
         let of = self.columns_of(&footer, wanted).filter(|_| has_left(&self.pool, 0, 2));
-        let Some((group, columns)) = of else { return self.foresees_no_more() };
+        let Some((group, columns)) = of else {
+            self.foresees_no_more();
+            return (groups, held);
+        };
         // several together take fewer requests
         if 2 * self.prefetched.len() > self.most {
-            return;
+            return (groups, held);
         }
         let mut next = next.max(group + 1);
         let mut bytes: usize = self.prefetched.iter().map(|prefetched| needed(&prefetched.ranges)).sum();
-        let (mut groups, mut held): (Vec<Vec<Range<u64>>>, Vec<ReaderMemory>) = (vec![], vec![]);
         while self.prefetched.len() + groups.len() < self.most && next < footer.num_row_groups() {
             if let Some(ranges) = self.ranges_of(&footer, next, &columns) {
                 let between = self.read_between(groups.last().map(Vec::as_slice), &ranges);
@@ -238,25 +270,40 @@ impl ReadAhead {
         }
         self.next = Some(next);
         self.most = (2 * self.most).min(MOST_GROUPS);
-        self.fetch_ahead(&groups, held);
+        (groups, held)
     }
 
-    /// Fetches row groups, whose memory is held. A disk reads one after the other, so that each is asked for apart.
-    fn fetch_ahead(&mut self, groups: &[Vec<Range<u64>>], held: Vec<ReaderMemory>) {
-        let together = match (self.latency, groups.first()) {
+    /// Row groups that are asked for together. A disk reads one after the other, so that each is asked for apart.
+    fn together(&self, groups: &[Vec<Range<u64>>]) -> usize {
+        match (self.latency, groups.first()) {
             (Latency::Distant, Some(first)) => (TOGETHER_BYTES / needed(first).max(1)).max(1),
             _ => 1,
-        };
-        let mut held = held.into_iter();
-        for groups in groups.chunks(together) {
-            let held: SharedMemory = Arc::new(held.by_ref().take(groups.len()).collect());
-            let (asked, outs): (Vec<_>, Vec<_>) = groups.iter().map(|ranges| Asked::new(ranges)).unzip();
-            let task = self.ask(asked);
-            for (ranges, bytes) in groups.iter().zip(outs) {
-                let (fetch, held) = (Fetch { bytes, task: task.clone() }, held.clone());
-                self.prefetched.push_back(Prefetched { ranges: ranges.clone(), fetch, held });
-            }
         }
+    }
+
+    /// Fetches row groups, whose memory is held.
+    fn fetch_ahead(&mut self, groups: &[Vec<Range<u64>>], held: Vec<ReaderMemory>) {
+        let mut held = held.into_iter();
+        for groups in groups.chunks(self.together(groups)) {
+            let held = held.by_ref().take(groups.len()).collect();
+            self.ask_together(None, groups, held);
+        }
+    }
+
+    /// Asks for row groups together, after what is wanted now, and keeps them for their turn.
+    fn ask_together(
+        &mut self,
+        wanted: Option<Asked>,
+        groups: &[Vec<Range<u64>>],
+        held: Vec<ReaderMemory>,
+    ) -> Arc<SpawnedTask<()>> {
+        let (asked, outs): (Vec<_>, Vec<_>) = groups.iter().map(|ranges| Asked::new(ranges)).unzip();
+        let (task, held) = (self.ask(wanted.into_iter().chain(asked).collect()), Arc::new(held));
+        for (ranges, bytes) in groups.iter().zip(outs) {
+            let (fetch, held) = (Fetch { bytes, task: task.clone() }, held.clone());
+            self.prefetched.push_back(Prefetched { ranges: ranges.clone(), fetch, held });
+        }
+        task
     }
 
     /// Bytes that a request brings between parts of the file that it is for, and after those before them.
@@ -330,6 +377,53 @@ impl Drop for ReadAhead {
     }
 }
 
+/// Fetches parts of a file of a disk.
+async fn at_once(store: Arc<dyn ObjectStore>, path: Path, ranges: Vec<Range<u64>>, all: Vec<Asked>) {
+    let (begun, mut all) = (Instant::now(), all.into_iter());
+    match store.get_ranges(&path, &ranges).await {
+        Ok(bytes) => {
+            Latency::Disk.took(&ranges, begun.elapsed());
+            let mut bytes = bytes.into_iter();
+            for Asked { ranges, out } in all {
+                // who went does not take it
+                let _ = out.send(Ok(bytes.by_ref().take(ranges.len()).collect()));
+            }
+        }
+        Err(error) => {
+            if let Some(first) = all.next() {
+                let _ = first.out.send(Err(error));
+            }
+        }
+    }
+}
+
+/// Fetches parts of a file of a distant store, with one request what is close to each other. Each goes out as soon as it is there.
+async fn in_pieces(store: Arc<dyn ObjectStore>, path: Path, ranges: Vec<Range<u64>>, all: Vec<Asked>) {
+    let pieces = pieces_of(ranges, TOGETHER_BYTES as u64);
+    let fetch = |piece: Range<u64>| {
+        let (store, path) = (store.clone(), path.clone());
+        async move { store.get_range(&path, piece).await }
+    };
+    let mut fetched = stream::iter(pieces.clone()).map(fetch).buffered(REQUESTS_AT_ONCE);
+    let mut bytes: Vec<Bytes> = vec![];
+    for Asked { ranges, out } in all {
+        let last = ranges.iter().map(|range| place_in(&pieces, range)).max();
+        while last.is_some_and(|last| bytes.len() <= last) {
+            match fetched.next().await {
+                Some(Ok(piece)) => bytes.push(piece),
+                Some(Err(error)) => {
+                    let _ = out.send(Err(error));
+                    return;
+                }
+                None => return,
+            }
+        }
+        let parts = ranges.iter().filter_map(|range| part_of(&pieces, &bytes, range)).collect();
+        // who went does not take it
+        let _ = out.send(Ok(parts));
+    }
+}
+
 /// Where a column of a row group is in its file; None where its footer makes no sense.
 fn bytes_of(chunk: &ColumnChunkMetaData) -> Option<Range<u64>> {
     let start = u64::try_from(chunk.dictionary_page_offset().unwrap_or(chunk.data_page_offset())).ok()?;
@@ -344,9 +438,8 @@ mod tests {
     use arrow::array::{ArrayRef, Int64Array, RecordBatch};
     use datafusion::execution::memory_pool::{GreedyMemoryPool, MemoryConsumer, UnboundedMemoryPool};
     use datafusion::physical_plan::metrics::ExecutionPlanMetricsSet;
+    use object_store::PutPayload;
     use object_store::memory::InMemory;
-    use object_store::path::Path;
-    use object_store::{ObjectStoreExt, PutPayload};
     use parquet::arrow::ArrowWriter;
     use parquet::arrow::arrow_reader::{RowSelection, RowSelector};
     use parquet::file::metadata::{PageIndexPolicy, ParquetMetaDataReader};
@@ -460,6 +553,24 @@ mod tests {
             assert_eq!(pool.reserved(), held, "row group {group}");
             let (fetch, _held) = ahead.prefetched(&chunks(&footer, group, &[1])).unwrap();
             fetch.done().await.unwrap();
+        }
+        assert_eq!((pool.reserved(), tasks()), (0, 0));
+    }
+
+    #[tokio::test]
+    async fn the_first_row_group_comes_with_those_that_follow() {
+        let (store, bytes, footer) = file().await;
+        let pool: Arc<dyn MemoryPool> = Arc::new(UnboundedMemoryPool::default());
+        let tasks = || Handle::current().metrics().num_alive_tasks();
+        let mut ahead = ahead(&store, &footer, None, pool.clone());
+        let wanted = chunks(&footer, 0, &[1]);
+        let first = ahead.fetch(&wanted);
+        assert_eq!((ahead.prefetched.len(), tasks()), (GROUPS - 1, 1));
+        assert!(is_of_file(first, &bytes, &wanted).await);
+        for group in 1..GROUPS {
+            let wanted = chunks(&footer, group, &[1]);
+            let (fetch, _held) = ahead.prefetched(&wanted).unwrap();
+            assert!(is_of_file(fetch, &bytes, &wanted).await, "row group {group}");
         }
         assert_eq!((pool.reserved(), tasks()), (0, 0));
     }

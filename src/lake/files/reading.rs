@@ -142,9 +142,13 @@ impl AsyncFileReader for AccountedReader {
                     None
                 }
             };
-            ahead.look_ahead(&ranges);
-            // a thread sends first what it was told last
-            let fetch = fetched.unwrap_or_else(|| ahead.fetch(&ranges));
+            let fetch = match fetched {
+                Some(fetch) => {
+                    ahead.look_ahead(&ranges);
+                    fetch
+                }
+                None => ahead.fetch(&ranges),
+            };
             // where the bytes at hand are there, this thread would decode them before it asks for others
             yield_now().await;
             fetch.done().await

@@ -7,7 +7,7 @@
 
 use arrow::array::{Array, ArrayRef, AsArray, RecordBatch, UInt32Array};
 use arrow::compute::take;
-use arrow::datatypes::{FieldRef, Int64Type};
+use arrow::datatypes::{DataType, FieldRef, Float64Type, Int64Type, UInt32Type};
 
 use super::layout::BUCKETS;
 use crate::Result;
@@ -25,10 +25,40 @@ pub fn in_rough_order(batch: &RecordBatch) -> Result<Option<RecordBatch>> {
     let ordered = |(field, column): (&FieldRef, &ArrayRef)| match column.null_count() == column.len() {
         // many columns share one array of NULLs; of keys the numbers count also where they are NULL
         true if field.name() != VISITOR_KEY => Ok(column.clone()),
+        // any order is the same
+        false if is_one_value(column) => Ok(column.clone()),
         _ => take(column, &rows, None),
     };
     let columns = schema.fields().iter().zip(batch.columns()).map(ordered).collect::<Result<Vec<_>, _>>()?;
     Ok(Some(RecordBatch::try_new(schema, columns)?))
+}
+
+/// True where all rows have one value. Costs little where they have not.
+pub(super) fn is_one_value(array: &dyn Array) -> bool {
+    if array.null_count() > 0 || array.is_empty() {
+        return false;
+    }
+    if let Some(coded) = array.as_dictionary_opt::<UInt32Type>() {
+        let keys = coded.keys().values();
+        return coded.values().null_count() == 0 && keys.iter().all(|key| *key == keys[0]);
+    }
+    match array.data_type() {
+        DataType::Utf8 => {
+            let texts = array.as_string::<i32>();
+            let first = texts.value(0);
+            (1..texts.len()).all(|row| texts.value(row) == first)
+        }
+        DataType::Int64 => {
+            let numbers = array.as_primitive::<Int64Type>().values();
+            numbers.iter().all(|number| *number == numbers[0])
+        }
+        DataType::Float64 => {
+            let numbers = array.as_primitive::<Float64Type>().values();
+            numbers.iter().all(|number| number.to_bits() == numbers[0].to_bits())
+        }
+        DataType::Boolean => matches!(array.as_boolean().true_count(), n if n == 0 || n == array.len()),
+        _ => false,
+    }
 }
 
 /// The numbers of the rows in the order of the parts of their keys; None where that is the order that they have.
@@ -65,10 +95,9 @@ mod tests {
     #![allow(clippy::unwrap_used)]
     use std::sync::Arc;
 
-    use arrow::array::{BooleanArray, Float64Array, Int64Array, StringArray, new_null_array};
+    use arrow::array::{BooleanArray, DictionaryArray, Float64Array, Int64Array, StringArray, new_null_array};
     use arrow::buffer::NullBuffer;
     use arrow::compute::{cast, concat_batches};
-    use arrow::datatypes::DataType;
 
     use super::*;
     use crate::distinct_texts::coded_type;
@@ -118,6 +147,36 @@ mod tests {
             assert!(found_keys.is_sorted_by_key(|key| bucket_of(*key)));
             assert!(in_rough_order(&found).unwrap().is_none(), "they are in order now");
         }
+    }
+
+    /// Columns with one value in all rows stay as they are, which spares a copy.
+    #[test]
+    fn one_value_has_every_order() {
+        let same = |texts: &[Option<&str>]| is_one_value(&StringArray::from(texts.to_vec()));
+        assert!(same(&[Some("a"), Some("a")]) && !same(&[Some("a"), Some("b")]));
+        assert!(!same(&[Some("a"), None]) && !same(&[]));
+        let coded = |keys: Vec<Option<u32>>, texts: Vec<Option<&str>>| -> ArrayRef {
+            Arc::new(DictionaryArray::new(UInt32Array::from(keys), Arc::new(StringArray::from(texts))))
+        };
+        let two = || vec![Some("a"), Some("b")];
+        assert!(is_one_value(&coded(vec![Some(1), Some(1)], two())));
+        assert!(!is_one_value(&coded(vec![Some(1), Some(0)], two())));
+        assert!(!is_one_value(&coded(vec![Some(1), None], two())));
+        assert!(!is_one_value(&coded(vec![Some(0), Some(0)], vec![None])));
+        let keys = spread(500);
+        let ones: Vec<(&str, ArrayRef)> = vec![
+            (VISITOR_KEY, Arc::new(Int64Array::from(keys))),
+            ("true", Arc::new(BooleanArray::from(vec![true; 500]))),
+            ("number", Arc::new(Int64Array::from(vec![7; 500]))),
+            ("amount", Arc::new(Float64Array::from(vec![0.5; 500]))),
+            ("text", coded(vec![Some(1); 500], two())),
+        ];
+        let rows = RecordBatch::try_from_iter(ones).unwrap();
+        let ordered = in_rough_order(&rows).unwrap().unwrap();
+        assert_eq!(ordered.columns()[1..], rows.columns()[1..]);
+        assert_ne!(ordered.column(0), rows.column(0));
+        let is_shared = |column: usize| Arc::ptr_eq(ordered.column(column), rows.column(column));
+        assert!((1..5).all(is_shared) && !is_shared(0));
     }
 
     /// Tables of the user's own may have rows without a key.

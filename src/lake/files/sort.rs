@@ -14,11 +14,11 @@ use arrow::array::{
     TimestampMicrosecondArray, UInt32Array, make_comparator, new_null_array,
 };
 use arrow::compute::{SortOptions, cast, interleave, take};
-use arrow::datatypes::{DataType, Decimal128Type, Float64Type, Int64Type, SchemaRef, TimestampMicrosecondType};
+use arrow::datatypes::{DataType, Decimal128Type, Int64Type, SchemaRef, TimestampMicrosecondType};
 
 use super::dictionary::{Codes, Dictionaries, Form, Recoding, Shape};
 use super::layout::{self, ORDER};
-use super::rough_order::in_rough_order;
+use super::rough_order::{in_rough_order, is_one_value};
 use crate::columns::{FILE, HIT_ID_REST, HIT_SEQ, HIT_TIME, ROW, SOURCE, VISITOR_ID, VISITOR_KEY};
 use crate::distinct_texts::{NULL, coded_texts, is_same, keys_of};
 use crate::{Error, Result};
@@ -617,30 +617,6 @@ fn first_of_same(array: &ArrayRef) -> Result<Option<ArrayRef>> {
         true => Some(take(array, &UInt32Array::from(vec![0]), None)?),
         false => None,
     })
-}
-
-/// True where all rows have one value. Costs little where they have not.
-fn is_one_value(array: &dyn Array) -> bool {
-    if array.null_count() > 0 || array.is_empty() {
-        return false;
-    }
-    match array.data_type() {
-        DataType::Utf8 => {
-            let texts = array.as_string::<i32>();
-            let first = texts.value(0);
-            (1..texts.len()).all(|row| texts.value(row) == first)
-        }
-        DataType::Int64 => {
-            let numbers = array.as_primitive::<Int64Type>().values();
-            numbers.iter().all(|number| *number == numbers[0])
-        }
-        DataType::Float64 => {
-            let numbers = array.as_primitive::<Float64Type>().values();
-            numbers.iter().all(|number| number.to_bits() == numbers[0].to_bits())
-        }
-        DataType::Boolean => matches!(array.as_boolean().true_count(), n if n == 0 || n == array.len()),
-        _ => false,
-    }
 }
 
 /// True where the arrays, of one row each, have one value.

@@ -47,16 +47,19 @@ impl UniqueKeys {
         };
         let (key, end) = (keys.values(), batch.num_rows() - 1);
         let number = |row: usize| coded.map_or(row, |(numbers, _)| numbers.keys().value(row) as usize);
-        let id = |row: usize| ids.is_valid(row).then(|| texts.value(number(row)));
+        // asked of the array only where some row has none, which takes a call
+        let nobody = ids.null_count() > 0;
+        let has_id = |row: usize| !nobody || ids.is_valid(row);
+        let id = |row: usize| has_id(row).then(|| texts.value(number(row)));
         let goes_on = self.last.as_ref().is_none_or(|(last, of_last)| *last != key[0] || of_last.as_deref() == id(0));
         // most rows of a visitor have the number of the one before, if ids come as such
         let is_same = |row: usize| {
-            let has_its_number = number(row) == number(row - 1) && ids.is_valid(row) && ids.is_valid(row - 1);
+            let has_its_number = number(row) == number(row - 1) && has_id(row) && has_id(row - 1);
             has_its_number || id(row) == id(row - 1)
         };
         let are_told = (1..=end).all(|row| key[row] != key[row - 1] || is_same(row));
         self.in_doubt |= keys.null_count() > 0 || !goes_on || !are_told;
-        self.nobody |= ids.null_count() > 0;
+        self.nobody |= nobody;
         self.last = Some((key[end], id(end).map(str::to_string)));
     }
 

@@ -1,10 +1,9 @@
-//! What is in the log of a table, asked for at once.
+//! What is in the log of a table, in one answer of its store.
 //!
-//! From where a log need be read says `_last_checkpoint`. Asking for that first means two waits on a distant store; a log of
-//! few files is listed whole meanwhile.
+//! From where a log need be read says `_last_checkpoint`. On a distant store that is a request more and, where the log is listed
+//! after it, a wait. A log of few files is listed whole, which shows its checkpoints.
 
-use bytes::Bytes;
-use futures::{StreamExt, TryStreamExt, try_join};
+use futures::{StreamExt, TryStreamExt};
 use object_store::path::Path;
 use object_store::{Error, ObjectMeta, ObjectStore, ObjectStoreExt, Result};
 use serde::Deserialize;
@@ -21,24 +20,19 @@ struct LastCheckpoint {
     version: u64,
 }
 
-/// The files of a log.
+/// The files of a log, in the order of their names.
 pub(super) struct Listing {
-    /// That which points to the last checkpoint, and what it holds.
-    pub last_checkpoint: Option<(ObjectMeta, Bytes)>,
-    /// All, in the order of their names.
     pub files: Vec<ObjectMeta>,
 }
 
-/// All files of a log; None where they are many, or where a checkpoint came between two answers.
+/// All files of a log; None where they are many, or where neither a checkpoint nor the first commit is among them: what came before
+/// is gone then.
 pub(super) async fn listing(store: &dyn ObjectStore, log: &Path) -> Result<Option<Listing>> {
-    let files = store.list(Some(log)).take(MOST_FILES).try_collect::<Vec<_>>();
-    let (last_checkpoint, mut files) = try_join!(last_checkpoint(store, log), files)?;
+    let mut files = store.list(Some(log)).take(MOST_FILES).try_collect::<Vec<_>>().await?;
     files.sort_unstable_by(|a, b| a.location.cmp(&b.location));
-    let pointed_to = last_checkpoint.as_ref().and_then(|(_, file)| version_in(file));
-    let is_there = pointed_to.is_none_or(|version| {
-        files.iter().filter_map(part_of).any(|(number, part)| number == version && is_checkpoint(part))
-    });
-    Ok((is_there && files.len() < MOST_FILES).then_some(Listing { last_checkpoint, files }))
+    let mut parts = files.iter().filter_map(part_of);
+    let has_beginning = files.is_empty() || parts.any(|(version, part)| version == 0 || is_checkpoint(part));
+    Ok((has_beginning && files.len() < MOST_FILES).then_some(Listing { files }))
 }
 
 impl Listing {
@@ -63,19 +57,12 @@ pub(super) fn path_of_last_checkpoint(log: &Path) -> Path {
 
 /// The version of the last checkpoint, as the file says that points to it.
 pub(super) async fn version_of_last_checkpoint(store: &dyn ObjectStore, log: &Path) -> Result<Option<u64>> {
-    Ok(last_checkpoint(store, log).await?.and_then(|(_, file)| version_in(&file)))
-}
-
-async fn last_checkpoint(store: &dyn ObjectStore, log: &Path) -> Result<Option<(ObjectMeta, Bytes)>> {
-    match store.get(&path_of_last_checkpoint(log)).await {
-        Ok(found) => Ok(Some((found.meta.clone(), found.bytes().await?))),
-        Err(Error::NotFound { .. }) => Ok(None),
-        Err(error) => Err(error),
-    }
-}
-
-fn version_in(file: &Bytes) -> Option<u64> {
-    serde_json::from_slice::<LastCheckpoint>(file).ok().map(|checkpoint| checkpoint.version)
+    let file = match store.get(&path_of_last_checkpoint(log)).await {
+        Ok(found) => found.bytes().await?,
+        Err(Error::NotFound { .. }) => return Ok(None),
+        Err(error) => return Err(error),
+    };
+    Ok(serde_json::from_slice::<LastCheckpoint>(&file).ok().map(|checkpoint| checkpoint.version))
 }
 
 /// The version that a file is of, and the rest of its name.
@@ -91,6 +78,7 @@ fn is_checkpoint(part: &str) -> bool {
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used)]
+    use bytes::Bytes;
     use object_store::memory::InMemory;
 
     use super::*;
@@ -127,16 +115,16 @@ mod tests {
 
     #[tokio::test]
     async fn a_log_without_a_checkpoint() {
-        let (store, log) = store(&["00000000000000000001.json"], None).await;
+        let (store, log) = store(&["00000000000000000000.json", "00000000000000000001.json"], None).await;
         let found = listing(&store, &log).await.unwrap().unwrap();
-        assert_eq!(names(found.needed(None)), ["1.json"]);
+        assert_eq!(names(found.needed(None)), [".json", "1.json"]);
         let empty = listing(&store, &Path::from("lake/none/_delta_log")).await.unwrap().unwrap();
-        assert!(empty.files.is_empty() && empty.last_checkpoint.is_none());
+        assert!(empty.files.is_empty());
     }
 
     #[tokio::test]
-    async fn a_checkpoint_that_is_not_listed_yet() {
-        let (store, log) = store(&["00000000000000000001.json"], Some(1)).await;
+    async fn a_log_whose_beginning_is_gone() {
+        let (store, log) = store(&["00000000000000000007.json"], Some(6)).await;
         assert!(listing(&store, &log).await.unwrap().is_none());
     }
 }

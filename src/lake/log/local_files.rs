@@ -6,21 +6,21 @@
 //! asked again. The last files of a folder are found without a look at each of the others.
 
 use std::fmt;
-use std::fs::File;
+use std::fs::{DirEntry, File, Metadata};
 use std::io::{self, ErrorKind, Read, Seek, SeekFrom};
 use std::ops::Range;
 use std::path::Path as FsPath;
+use std::time::UNIX_EPOCH;
 
 use async_trait::async_trait;
 use bytes::Bytes;
 use futures::StreamExt;
-use futures::future::ready;
 use futures::stream::{self, BoxStream};
 use object_store::local::LocalFileSystem;
 use object_store::path::Path;
 use object_store::{
-    CopyOptions, Error, GetOptions, GetResult, ListResult, MultipartUpload, ObjectMeta, ObjectStore, ObjectStoreExt,
-    PutMultipartOptions, PutOptions, PutPayload, PutResult, RenameOptions, Result,
+    CopyOptions, GetOptions, GetResult, ListResult, MultipartUpload, ObjectMeta, ObjectStore, PutMultipartOptions,
+    PutOptions, PutPayload, PutResult, RenameOptions, Result,
 };
 use tokio::runtime::Handle;
 
@@ -78,7 +78,9 @@ const FEW_FILES: usize = 2;
 
 /// The files of a folder whose paths come after another one, where they are few; None where the library must look. It looks at each
 /// file of the folder, while of a log, which has a file for each commit, only the last is new.
-fn few_after(folder: &FsPath, prefix: &Path, offset: &Path) -> Option<Vec<Path>> {
+fn few_after(folder: &FsPath, prefix: &Path, offset: &Path) -> Option<Vec<ObjectMeta>> {
+    // within one folder names have the order of paths
+    let last = offset.as_ref().strip_prefix(prefix.as_ref())?.strip_prefix('/')?;
     let mut few = vec![];
     for entry in folder.read_dir().ok()? {
         let entry = entry.ok()?;
@@ -87,12 +89,39 @@ fn few_after(folder: &FsPath, prefix: &Path, offset: &Path) -> Option<Vec<Path>>
         if !is_plain || !entry.file_type().ok()?.is_file() {
             return None;
         }
-        let file = prefix.clone().join(name);
-        if file > *offset {
-            few.push(file);
+        if name.as_str() > last {
+            few.push((prefix.clone().join(name), entry));
         }
     }
-    (few.len() <= FEW_FILES).then_some(few)
+    if few.len() > FEW_FILES {
+        return None;
+    }
+    let look = |(file, entry): (Path, DirEntry)| match entry.metadata() {
+        Ok(metadata) => Some(described(file, &metadata)),
+        // one that went meanwhile is none
+        Err(error) if error.kind() == ErrorKind::NotFound => None,
+        Err(_) => Some(None),
+    };
+    few.into_iter().filter_map(look).collect()
+}
+
+/// A file as the library describes it, which would open it for that on another thread.
+fn described(location: Path, metadata: &Metadata) -> Option<ObjectMeta> {
+    let modified = metadata.modified().ok()?;
+    let micros = modified.duration_since(UNIX_EPOCH).unwrap_or_default().as_micros();
+    let (inode, size) = (inode(metadata), metadata.len());
+    let e_tag = Some(format!("{inode:x}-{micros:x}-{size:x}"));
+    Some(ObjectMeta { location, last_modified: modified.into(), size, e_tag, version: None })
+}
+
+#[cfg(unix)]
+fn inode(metadata: &Metadata) -> u64 {
+    std::os::unix::fs::MetadataExt::ino(metadata)
+}
+
+#[cfg(not(unix))]
+fn inode(_: &Metadata) -> u64 {
+    0
 }
 
 #[async_trait]
@@ -135,17 +164,12 @@ impl ObjectStore for LocalFiles {
         let all = self.0.list_with_offset(prefix, offset);
         let folder = prefix.and_then(|prefix| Some((self.0.path_to_filesystem(prefix).ok()?, prefix.clone())));
         let (Ok(runtime), Some((folder, prefix))) = (Handle::try_current(), folder) else { return all };
-        let (library, offset) = (self.0.clone(), offset.clone());
+        let offset = offset.clone();
         let files = async move {
-            let few = runtime.spawn_blocking(move || few_after(&folder, &prefix, &offset)).await;
-            let Ok(Some(few)) = few else { return all };
-            let look = move |file: Path| {
-                let library = library.clone();
-                async move { library.head(&file).await }
-            };
-            // one that went meanwhile is none
-            let is_there = |file: &Result<ObjectMeta>| ready(!matches!(file, Err(Error::NotFound { .. })));
-            stream::iter(few).then(look).filter(is_there).boxed()
+            match runtime.spawn_blocking(move || few_after(&folder, &prefix, &offset)).await {
+                Ok(Some(few)) => stream::iter(few).map(Ok::<_, object_store::Error>).boxed(),
+                _ => all,
+            }
         };
         stream::once(files).flatten().boxed()
     }
@@ -167,6 +191,7 @@ impl ObjectStore for LocalFiles {
 mod tests {
     #![allow(clippy::unwrap_used)]
     use futures::TryStreamExt;
+    use object_store::ObjectStoreExt;
 
     use super::*;
 

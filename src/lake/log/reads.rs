@@ -2,9 +2,9 @@
 //!
 //! The library reads a commit twice and a checkpoint a dozen times, a piece each, and asks for one file after the other. On a
 //! distant store each is a wait. Files of a log never change once they are written, so the first read fetches all of a file, and
-//! it is kept until the table is loaded. What loading will take can be asked for before, side by side: the list of the log and
-//! `_last_checkpoint`, which change, are then those of that moment until the table is loaded, and else never kept. Neither are
-//! files that are very large.
+//! it is kept until the table is loaded. What loading will take can be asked for before, side by side: the list of the log, which
+//! changes, is then that of its moment until the table is loaded, and else never kept. Neither are files that are very large. A
+//! list shows the checkpoints, so that nobody need ask for `_last_checkpoint`: then there is none.
 
 use std::collections::HashMap;
 use std::fmt;
@@ -69,18 +69,15 @@ impl LogReads {
         self.listed.lock().unwrap_or_else(|e| e.into_inner())
     }
 
-    /// The file that points to the last checkpoint, as it was when the log was listed; None where the log was not.
-    fn last_checkpoint(&self, location: &Path) -> Option<Result<(ObjectMeta, Bytes)>> {
-        let listed = self.listed();
-        let (log, listing) = listed.as_ref()?;
-        let missing = || Error::NotFound { path: location.to_string(), source: "it was not listed".into() };
-        (*location == path_of_last_checkpoint(log)).then(|| listing.last_checkpoint.clone().ok_or_else(missing))
+    /// True for the file that points to the last checkpoint of a log that was listed.
+    fn is_needless(&self, location: &Path) -> bool {
+        self.listed().as_ref().is_some_and(|(log, _)| *location == path_of_last_checkpoint(log))
     }
 
     /// The whole file; None for one that is not kept.
     async fn whole(&self, location: &Path) -> Result<Option<(ObjectMeta, Bytes)>> {
-        if let Some(known) = self.last_checkpoint(location) {
-            return known.map(Some);
+        if self.is_needless(location) {
+            return Err(Error::NotFound { path: location.to_string(), source: "the log was listed whole".into() });
         }
         let name = location.filename().unwrap_or_default();
         if !name.starts_with(|c: char| c.is_ascii_digit()) {
@@ -209,7 +206,7 @@ mod tests {
         }
         store.put(&named("_last_checkpoint"), Bytes::from_static(b"{\"version\":1}").into()).await.unwrap();
         assert!(reads.fetch_ahead(&log, None).await.unwrap());
-        for path in files.iter().chain([&named("_last_checkpoint")]) {
+        for path in &files {
             store.delete(path).await.unwrap();
         }
         let listed = async || -> Vec<Path> {
@@ -218,14 +215,15 @@ mod tests {
         };
         assert_eq!(listed().await, [checkpoint.clone(), commit(1), commit(2), named("_last_checkpoint")]);
         let read = async |path: Path| Ok::<_, Error>(reads.get(&path).await?.bytes().await?);
-        assert_eq!(read(named("_last_checkpoint")).await.unwrap(), "{\"version\":1}");
+        assert!(matches!(read(named("_last_checkpoint")).await, Err(Error::NotFound { .. })), "the list says it all");
         assert_eq!(read(commit(2)).await.unwrap(), commit(2).to_string());
         assert_eq!(read(checkpoint.clone()).await.unwrap(), checkpoint.to_string());
         assert_eq!(reads.get_ranges(&commit(2), std::slice::from_ref(&(5..9))).await.unwrap(), ["hits"]);
         // what the checkpoint holds is not needed
         assert!(read(commit(1)).await.is_err());
         reads.clear();
-        assert!(listed().await.is_empty() && read(commit(2)).await.is_err());
+        assert_eq!(listed().await, [named("_last_checkpoint")]);
+        assert!(read(commit(2)).await.is_err() && read(named("_last_checkpoint")).await.is_ok());
     }
 
     /// A log that had no checkpoint when it was listed has none until its table is loaded.

@@ -4,11 +4,11 @@ use bytes::{BufMut, Bytes, BytesMut};
 use datafusion::sql::sqlparser::ast::{
     CopyLegacyCsvOption, CopyLegacyOption, CopyOption, CopySource, CopyTarget, Statement as Sql,
 };
-use datafusion::sql::sqlparser::dialect::PostgreSqlDialect;
 use datafusion::sql::sqlparser::parser::Parser;
 
 use crate::ErrorKind;
 use crate::engine::depth;
+use crate::engine::dialect::EngineDialect;
 use crate::serve::failure::{Failure, Reason};
 
 /// Rows that are written one after another before they are sent, bytes.
@@ -38,7 +38,7 @@ pub fn read(sql: &str) -> Option<Result<(String, Copy), Failure>> {
     }
     // a text with too long a chain is refused where statements are read
     depth::check(sql).ok()?;
-    let mut statements = Parser::parse_sql(&PostgreSqlDialect {}, sql).ok()?;
+    let mut statements = Parser::parse_sql(&EngineDialect::new(sql), sql).ok()?;
     let (1, Some(Sql::Copy { source, to: true, target: CopyTarget::Stdout, options, legacy_options, .. })) =
         (statements.len(), statements.pop())
     else {

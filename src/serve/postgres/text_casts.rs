@@ -8,7 +8,6 @@ use datafusion::common::config::ConfigOptions;
 use datafusion::common::tree_node::Transformed;
 use datafusion::error::Result;
 use datafusion::logical_expr::expr::Cast;
-use datafusion::logical_expr::expr_rewriter::NamePreserver;
 use datafusion::logical_expr::utils::merge_schema;
 use datafusion::logical_expr::{
     ColumnarValue, Expr, ExprSchemable, LogicalPlan, ReturnFieldArgs, ScalarFunctionArgs, ScalarUDF, ScalarUDFImpl,
@@ -16,7 +15,7 @@ use datafusion::logical_expr::{
 };
 use datafusion::optimizer::AnalyzerRule;
 use datafusion::scalar::ScalarValue;
-use rejoin_instances::trees::{change_expressions, change_nodes, change_parts};
+use rejoin_instances::trees::{change_named_expressions, change_nodes, change_parts};
 
 use super::encode::texts;
 use crate::time::Zone;
@@ -35,10 +34,8 @@ impl AnalyzerRule for TextCasts {
     fn analyze(&self, plan: LogicalPlan, _: &ConfigOptions) -> Result<LogicalPlan> {
         let written = change_nodes(plan, &mut |node| {
             let columns = merge_schema(&node.inputs());
-            let names = NamePreserver::new(&node);
-            change_expressions(node, &mut |expr| {
-                let name = names.save(&expr);
-                let written = change_parts(expr, &mut |expr| {
+            change_named_expressions(node, &mut |expr| {
+                change_parts(expr, &mut |expr| {
                     Ok(match &expr {
                         Expr::Cast(Cast { expr: inner, field })
                             if is_text(field.data_type())
@@ -52,8 +49,7 @@ impl AnalyzerRule for TextCasts {
                         }
                         _ => Transformed::no(expr),
                     })
-                })?;
-                Ok(written.update_data(|expr| name.restore(expr)))
+                })
             })
         })?;
         Ok(written.data)

@@ -102,8 +102,8 @@ fn upload_form(address: &str, most: u64) -> Markup {
         form.line method="post" action={ (address) "/upload" } enctype="multipart/form-data" {
             div.field {
                 label for="file" { "Data source file" }
-                input id="file" name="file" type="file" accept=".txt,.json,.gz,.zip" required aria-describedby="file-hint";
-                small id="file-hint" { ".txt, tab separated, or .json; a .txt also as .txt.gz or in a .zip; at most " (size(most)) ". No .fin is needed." }
+                input id="file" name="file" type="file" accept=".txt,.json,.gz,.zst,.zip" required aria-describedby="file-hint";
+                small id="file-hint" { ".txt, tab separated, or .json, also in gzip or zstd; a .txt also in a .zip; at most " (size(most)) ". No .fin is needed." }
             }
             div.field.check {
                 input id="replace" name="replace" type="checkbox" value="yes";

@@ -45,8 +45,9 @@ struct Kinds {
 
 /// Data source files, and what they may be packed in.
 const OF_SOURCES: Kinds = Kinds {
-    endings: &[".txt", ".json", ".txt.gz", ZIP],
-    advice: "a data source file ends in .txt (tab separated) or .json, packed in .txt.gz, or in a .zip; rename it",
+    endings: &[".txt", ".json", ".txt.gz", ".json.gz", ".txt.zst", ".json.zst", ZIP],
+    advice: "a data source file ends in .txt (tab separated) or .json, also packed in .gz or .zst, or is a .txt in a .zip; \
+             rename it",
 };
 const ZIP: &str = ".zip";
 
@@ -327,10 +328,11 @@ mod tests {
             ("a\0b<i>\n.txt", "a_b_i_.txt"),
             ("Leads 1.TXT.gz", "Leads 1.txt.gz"),
             ("..\\drop.ZIP", "drop.zip"),
+            ("leads.JSON.zst", "leads.json.zst"),
         ] {
             assert_eq!(safe_name(given, OF_SOURCES.endings).as_deref(), Some(name), "{given:?}");
         }
-        for refused in ["", "leads", "leads.csv", "leads.txt/", "leads.gz", "leads.json.gz", ".", "/"] {
+        for refused in ["", "leads", "leads.csv", "leads.txt/", "leads.gz", "leads.zst", ".", "/"] {
             assert_eq!(safe_name(refused, OF_SOURCES.endings), None, "{refused:?}");
         }
         for long in ["x", "漢", "🦆"] {

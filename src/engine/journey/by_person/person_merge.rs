@@ -2,6 +2,7 @@
 
 use std::cmp::Reverse;
 use std::collections::{BinaryHeap, HashMap, HashSet};
+use std::hash::{BuildHasherDefault, Hasher};
 use std::ops::{Range, RangeInclusive};
 
 use datafusion::error::Result;
@@ -24,6 +25,28 @@ const FETCHED_RUNS: usize = 64;
 /// A row's place among the rows of its person: time, what stands at a hit before other offline rows, sequence. Those of one device
 /// come in order, a record after the hit that it stands at; of several devices in one place that of the lower id is first.
 type Place = (i64, bool, i128);
+
+/// Persons by the order in which they are met.
+type PersonNumbers = HashMap<Person, u32, BuildHasherDefault<PersonHash>>;
+
+/// What stands for a person is a hash already, with a seed that nobody knows.
+#[derive(Default)]
+struct PersonHash(u64);
+
+impl Hasher for PersonHash {
+    // the upper half alone says which part a person is in, of all that are on disk
+    fn write_u128(&mut self, person: Person) {
+        self.0 = (person >> 64) as u64 ^ (person as u64).rotate_left(32);
+    }
+
+    fn write(&mut self, bytes: &[u8]) {
+        self.0 = bytes.iter().fold(self.0, |hash, byte| hash.rotate_left(8) ^ u64::from(*byte));
+    }
+
+    fn finish(&self) -> u64 {
+        self.0
+    }
+}
 
 /// Persons who wait for sequences, and of which instants.
 #[derive(Default)]
@@ -161,11 +184,19 @@ fn each_in_memory(
     person: &mut impl FnMut(&[PersonRow]),
 ) -> Result<()> {
     // who matters, by number as they are met, so that much of what is read of one after the other is side by side
-    let mut persons: HashMap<Person, u32, Seed> = HashMap::default();
-    for run in parts.iter().flat_map(|(_, rows)| &rows.runs) {
-        if (turn.all_matter || run.converting.is_some()) && takes(run.person) {
+    let met = |rows: &Rows| if turn.all_matter { rows.runs.len() } else { rows.converting.len() };
+    let met: usize = parts.iter().map(|(_, rows)| met(rows)).sum();
+    let mut persons = PersonNumbers::with_capacity_and_hasher(met / turn.part.1, BuildHasherDefault::default());
+    let mut meet = |person: Person| {
+        if takes(person) {
             let next = persons.len() as u32;
-            persons.entry(run.person).or_insert(next);
+            persons.entry(person).or_insert(next);
+        }
+    };
+    for (_, rows) in parts {
+        match turn.all_matter {
+            true => rows.runs.iter().for_each(|run| meet(run.person)),
+            false => rows.converting.iter().for_each(|person| meet(*person)),
         }
     }
     // most convert nowhere, and need not be sorted: the others by person, of whose rows in one place those of the visitor with the
@@ -271,13 +302,12 @@ impl<'a> Device<'a> {
 
     /// The number among all of the person of a visit of this device, which has a number itself.
     #[inline]
-    fn visit_among_all(&mut self, number: u32, visit: u32, visits: &mut HashMap<(u32, u32), u32, Seed>) -> u32 {
+    fn visit_among_all(&mut self, number: u32, visit: u32, visits: &mut Visits) -> u32 {
         match self.visit {
             _ if visit == NO_VISIT => NO_VISIT,
             Some((known, among_all)) if known == visit => among_all,
-            _ => {
-                let next = visits.len() as u32;
-                let among_all = *visits.entry((number, visit)).or_insert(next);
+            last => {
+                let among_all = visits.turn_to(number, last, visit);
                 self.visit = Some((visit, among_all));
                 among_all
             }
@@ -302,6 +332,34 @@ impl<'a> Device<'a> {
     }
 }
 
+/// The visits of a person.
+#[derive(Default)]
+struct Visits {
+    count: u32,
+    /// By their device and number there; the one at hand of each device, which mostly is the only one or does not come again, is not
+    /// among them.
+    left: HashMap<(u32, u32), u32, Seed>,
+}
+
+impl Visits {
+    fn clear(&mut self) {
+        self.count = 0;
+        self.left.clear();
+    }
+
+    /// The number among all of a visit of a device, to which it turns from its last one, of which both numbers are known.
+    fn turn_to(&mut self, device: u32, last: Option<(u32, u32)>, visit: u32) -> u32 {
+        if let Some((last, among_all)) = last {
+            self.left.insert((device, last), among_all);
+            if let Some(known) = self.left.get(&(device, visit)) {
+                return *known;
+            }
+        }
+        self.count += 1;
+        self.count - 1
+    }
+}
+
 /// The rows of a person, brought in order.
 #[derive(Default)]
 struct Merge<'a> {
@@ -311,8 +369,7 @@ struct Merge<'a> {
     /// Instants of hits that may be the person's.
     changes: Vec<Instant>,
     order: Vec<PersonRow>,
-    /// Visits by their device and number there.
-    visits: HashMap<(u32, u32), u32, Seed>,
+    visits: Visits,
     /// The row at hand of each device that has rows left.
     heads: BinaryHeap<Reverse<(Place, u32)>>,
     sharing: Vec<u32>,
@@ -387,6 +444,10 @@ impl Merge<'_> {
         instants.extend(&self.changes);
         self.changes.sort_unstable_by_key(|instant| instant.time);
         for at in self.order.chunk_by(|a, b| a.time == b.time) {
+            // nearly all rows are alone in their instant
+            if at.len() == 1 && self.changes.is_empty() {
+                continue;
+            }
             let time = at[0].time;
             let hits = at.iter().filter(|own| !own.offline && own.has_a_turn()).map(|own| own.device);
             self.sharing.clear();
@@ -401,5 +462,37 @@ impl Merge<'_> {
             }
         }
         instants.len() > before
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::hash::BuildHasher;
+
+    use super::*;
+
+    #[test]
+    fn visits_have_numbers_by_their_first_rows() {
+        let mut visits = Visits::default();
+        for _ in 0..2 {
+            let mut last: [Option<(u32, u32)>; 2] = [None, None];
+            // of each row its device and its visit there
+            let rows = [(0, 5), (1, 5), (0, 7), (1, 0), (0, 5), (1, 5), (0, 7), (1, 9), (0, 0)];
+            let numbers = rows.map(|(device, visit)| {
+                let among_all = visits.turn_to(device as u32, last[device], visit);
+                last[device] = Some((visit, among_all));
+                among_all
+            });
+            assert_eq!(numbers, [0, 1, 2, 3, 0, 1, 2, 4, 5]);
+            visits.clear();
+        }
+    }
+
+    #[test]
+    fn persons_of_one_part_are_told_apart() {
+        let places = BuildHasherDefault::<PersonHash>::default();
+        let persons = (0..1000_u128).map(|person| (7 << 64) | (person << 32));
+        let hashes: HashSet<u64> = persons.map(|person| places.hash_one(person) % 1024).collect();
+        assert_eq!(hashes.len(), 1000);
     }
 }

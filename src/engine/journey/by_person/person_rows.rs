@@ -71,9 +71,11 @@ impl PersonRows {
         self.shared_in_order().get(place).copied().unwrap_or(i64::MAX)
     }
 
-    /// Where the visitor at a [`Self::shared_place`] stands among these in the order of ids.
-    pub(super) fn rank(&self, place: Option<usize>) -> u32 {
-        self.own().zip(place).map_or(0, |(own, place)| own.rank_at(place))
+    /// The person of the visitor at a [`Self::shared_place`], where its key says that all of its rows are one person's; and where it
+    /// stands among these visitors in the order of ids.
+    #[inline]
+    pub(super) fn in_short(&self, place: Option<usize>) -> (Option<Person>, u32) {
+        self.own().zip(place).map_or((None, 0), |(own, place)| own.in_short_at(place))
     }
 
     fn shared_in_order(&self) -> &[i64] {
@@ -118,16 +120,6 @@ impl PersonRows {
             }
             None
         })
-    }
-
-    /// The person of a visitor all of whose rows are one person's, where the place of its key says that.
-    #[inline]
-    pub(super) fn only_person(&self, place: Option<usize>, id: Option<&str>) -> Option<Person> {
-        let (Some(place), None) = (place, id) else { return None };
-        match self.own()?.spans_at(place) {
-            ([((i64::MIN, i128::MIN), _)], [person]) => Some(*person),
-            _ => None,
-        }
     }
 
     /// The timeline of a visitor, by its id, or, where keys tell visitors apart, by the [`Self::shared_place`] of its key.

@@ -102,11 +102,21 @@ impl AsideRows {
         }
     }
 
-    /// Adds rows of which nothing counts but their times and items.
+    /// Adds a row of which nothing counts but its time and item.
     #[inline]
-    pub fn push_touches(&mut self, times: &[i64], items: impl ExactSizeIterator<Item = u32>) {
-        self.times.extend_from_slice(times);
-        self.items.extend(items);
+    pub fn push_touch(&mut self, time: i64, item: u32) {
+        self.times.push(time);
+        self.items.push(item);
+    }
+
+    /// The same for some rows, whose items `add_items` adds to those of all; none where it adds nothing and is false.
+    #[inline]
+    pub fn push_touches(&mut self, times: &[i64], add_items: impl FnOnce(&mut Vec<u32>) -> bool) -> bool {
+        let are_added = add_items(&mut self.items);
+        if are_added {
+            self.times.extend_from_slice(times);
+        }
+        are_added
     }
 
     /// Of the rows of a range, the first that are before an instant, microseconds, if one is given, and of which nothing counts but
@@ -301,28 +311,40 @@ pub(super) struct Change {
 pub(super) struct Rows {
     pub rows: AsideRows,
     pub runs: Vec<Run>,
+    /// The persons of the runs with a row that has a value, in their order.
+    pub converting: Vec<Person>,
 }
 
 impl Rows {
+    /// Rows and their runs.
+    pub fn new(rows: AsideRows, runs: Vec<Run>) -> Self {
+        let converting = runs.iter().filter(|run| run.converting.is_some()).map(|run| run.person).collect();
+        Self { rows, runs, converting }
+    }
+
     /// Rows like those of a run.
     pub fn add(&mut self, run: &Run, between: Between, rows: impl Iterator<Item = AsideRow>) {
         let from = self.rows.len();
         rows.for_each(|row| self.rows.push(row));
         if from < self.rows.len() {
             self.runs.push(Run { from, to: self.rows.len(), between, ..*run });
+            self.converting.extend(run.converting.map(|_| run.person));
         }
     }
 
     /// Bytes that are allocated, about.
     pub fn memory_bytes(&self) -> usize {
-        self.rows.memory_bytes() + self.runs.capacity() * size_of::<Run>()
+        let persons = self.converting.capacity() * size_of::<Person>();
+        self.rows.memory_bytes() + self.runs.capacity() * size_of::<Run>() + persons
     }
 
     /// Says that rows are a person's, after those before them: they go on with the last run, or are another one.
     pub fn tell(&mut self, person: Person, visitor: Visitor, rows: Range<usize>, converting: Option<(i64, i64)>) {
         let (from, to) = (rows.start, rows.end);
+        let mut converts = converting.is_some();
         match self.runs.last_mut() {
             Some(run) if run.goes_on(from, person, visitor) => {
+                converts &= run.converting.is_none();
                 run.to = to;
                 run.converting = match (run.converting, converting) {
                     (Some((first, _)), Some((_, last))) => Some((first, last)),
@@ -331,12 +353,18 @@ impl Rows {
             }
             _ => self.runs.push(Run { person, visitor, from, to, between: ANY, converting }),
         }
+        if converts {
+            self.converting.push(person);
+        }
     }
 
     /// Ends the hits of an instant at which the person changes, those before the row `to`: a run for each whose they may be.
     pub fn end(&mut self, change: Option<Change>, to: usize) {
         let Some(Change { visitor, time, from, converts, persons }) = change else { return };
         let converting = converts.then_some((time, time));
+        if converts {
+            self.converting.extend(persons.iter().map(|(person, _)| *person));
+        }
         let runs = persons.into_iter().map(|(person, between)| Run { person, visitor, from, to, between, converting });
         self.runs.extend(runs);
     }
@@ -414,9 +442,16 @@ mod tests {
     fn rows_that_only_touch_are_set_aside_and_read_together() {
         let touch = |time: i64, item: u32| AsideRow { time, item, ..AsideRow::default() };
         let mut all = AsideRows::default();
-        all.push_touches(&[1, 2], [7, 8].into_iter());
+        let add = |own: &'static [u32]| {
+            move |all: &mut Vec<u32>| {
+                all.extend_from_slice(own);
+                !own.is_empty()
+            }
+        };
+        assert!(all.push_touches(&[1, 2], add(&[7, 8])) && !all.push_touches(&[3], add(&[])));
         all.push(AsideRow { value: 2.5, ..touch(3, 9) });
-        all.push_touches(&[4, 5], [10, 11].into_iter());
+        all.push_touch(4, 10);
+        assert!(all.push_touches(&[5], add(&[11])));
         let rows: Vec<AsideRow> = all.some(0..all.len()).collect();
         let valued = AsideRow { value: 2.5, ..touch(3, 9) };
         assert_eq!(rows, [touch(1, 7), touch(2, 8), valued, touch(4, 10), touch(5, 11)]);
@@ -436,7 +471,7 @@ mod tests {
         // where visits are known none only touches, up to the last of which they are
         all.push(AsideRow { visit: 3, ..touch(6, 12) });
         assert!(all.touches(0..1, all.others_among(0..1), None).times.is_empty());
-        all.push_touches(&[7], [13].into_iter());
+        all.push_touch(7, 13);
         assert_eq!(all.touches(6..7, all.others_among(6..7), None).times, [7]);
         assert_eq!((all.row(5).visit, all.row(6)), (3, touch(7, 13)));
     }
@@ -491,5 +526,23 @@ mod tests {
             (8, 1, 9..10, Some((50, 50))),
         ];
         assert_eq!(runs.collect::<Vec<_>>(), expected);
+        // once for each run that converts, in their order
+        assert_eq!(all.converting, [7, 8, 8]);
+        let hits = |converts: bool| {
+            let persons = vec![(9, ANY), (7, ANY)];
+            Change { visitor: visitor(2), time: 60, from: 10, converts, persons }
+        };
+        all.end(Some(hits(false)), 11);
+        assert_eq!((all.runs.len(), all.converting.len()), (6, 3));
+        all.end(Some(hits(true)), 11);
+        assert_eq!(all.converting, [7, 8, 8, 9, 7]);
+        let (rows, runs) = (AsideRows::default(), all.runs.clone());
+        assert_eq!(Rows::new(rows, runs).converting, all.converting);
+        // rows go on in another place, where they convert as before
+        let mut copied = Rows::default();
+        all.runs.iter().for_each(|run| copied.add(run, ANY, [AsideRow::default()].into_iter()));
+        assert_eq!((copied.runs.len(), &copied.converting), (8, &all.converting));
+        copied.add(&all.runs[0], ANY, [].into_iter());
+        assert_eq!(copied.converting.len(), 5);
     }
 }

@@ -132,19 +132,19 @@ impl RowsByPerson {
         let own = &times[range.clone()];
         if self.persons.sequences.is_some() {
             let is_new = self.last_instant.is_none_or(|(instant, _)| Some(&instant) != own.first());
-            if !is_new || own.windows(2).any(|two| two[0] == two[1]) {
+            // looked at together, which takes less time than one by one
+            if !is_new || own.windows(2).fold(false, |same, two| same | (two[0] == two[1])) {
                 return false;
             }
             self.last_instant = own.last().map(|time| (*time, 1));
         }
         self.is_at_visitor = true;
         let (key, from, text) = (columns.keys[range.start], self.all.rows.len(), &columns.items);
-        if codes.have_single_items(text, range.clone(), items) {
-            self.all.rows.push_touches(own, codes.single_items(text, range));
-        } else {
+        let rows = &mut self.all.rows;
+        if !rows.push_touches(own, |all| codes.add_known_items(text, range.clone(), all)) {
             for (row, time) in range.zip(own) {
                 if let Some(item) = codes.items_of(text, row, items, false).first() {
-                    self.all.rows.push_touches(&[*time], [*item].into_iter());
+                    rows.push_touch(*time, *item);
                 }
             }
         }
@@ -229,8 +229,9 @@ impl RowsByPerson {
         let place = self.place_of(key);
         let Self { persons, seed, all, visitor: number, change, taken, .. } = self;
         let id_hash = persons.sequences.as_ref().map_or(0, |files| files.id(id, *seed));
-        let visitor = Visitor { key, id: id_hash, number: *number, rank: persons.rank(place) };
-        if let Some(person) = persons.only_person(place, id).filter(|_| taken.is_empty()) {
+        let (only_person, rank) = persons.in_short(place);
+        let visitor = Visitor { key, id: id_hash, number: *number, rank };
+        if let Some(person) = only_person.filter(|_| id.is_none() && taken.is_empty()) {
             all.end(change.take(), from);
             return all.tell(person, visitor, from..all.rows.len(), converting);
         }
@@ -287,7 +288,7 @@ impl RowsByPerson {
             if self.all.rows.len() > PART_ROWS - PART_ROWS / 16 {
                 let rows = AsideRows::with_capacity(PART_ROWS);
                 let runs = Vec::with_capacity(self.all.runs.capacity());
-                self.parts.push(std::mem::replace(&mut self.all, Rows { rows, runs }));
+                self.parts.push(std::mem::replace(&mut self.all, Rows::new(rows, runs)));
                 self.begins = (0, 0);
             }
         }
@@ -306,12 +307,12 @@ impl RowsByPerson {
             Some(spilled) => spilled,
             None => Spilled::new(&self.disk)?,
         };
-        for Rows { rows, runs } in std::mem::take(&mut self.parts) {
+        for Rows { rows, runs, .. } in std::mem::take(&mut self.parts) {
             let (gone, mut stay): (Vec<Run>, Vec<Run>) = runs.into_iter().partition(Run::is_clear);
             spilled.write(gone, &rows)?;
             if !stay.is_empty() {
                 let rows = rows_of(&mut stay, &rows);
-                self.parts.push(Rows { rows, runs: stay });
+                self.parts.push(Rows::new(rows, stay));
             }
         }
         let (gone, stay): (Vec<Run>, Vec<Run>) = self.all.runs.drain(..runs).partition(Run::is_clear);
@@ -333,11 +334,10 @@ impl RowsByPerson {
         }
         self.begins = (kept.len(), runs.len());
         runs.append(&mut self.all.runs);
-        self.all.runs = runs;
         kept.extend(&self.all.rows, rows..self.all.rows.len());
-        self.all.rows = kept;
-        self.all.rows.shrink_to_fit();
-        self.all.runs.shrink_to_fit();
+        kept.shrink_to_fit();
+        runs.shrink_to_fit();
+        self.all = Rows::new(kept, runs);
     }
 
     /// The rows in memory, those of a visitor in one part.
@@ -354,7 +354,7 @@ impl RowsByPerson {
         sequences: Option<&Sequences>,
     ) -> Result<Rows> {
         let mut found = Rows::default();
-        for Rows { rows, runs } in self.parts() {
+        for Rows { rows, runs, .. } in self.parts() {
             for run in runs.iter().filter(|run| takes(run.person)) {
                 match (run.is_clear(), sequences) {
                     (false, None) => found.add(run, run.between, rows.some(run.from..run.from + 1)),

@@ -457,3 +457,43 @@ fn rows_that_no_conversion_of_the_person_looks_back_on_are_left_out() {
         assert_eq!(items(RelevantRows::UpToConversions { lookback_us: Some(8) }), [bob, eve], "{spills}");
     }
 }
+
+#[test]
+fn a_person_converts_whichever_of_the_rows_does() {
+    let mut own = PersonsOfSuite::default();
+    let visitors = ["phone", "tablet", "desk", "laptop"];
+    let names = ["id:bob", "id:bob", "id:eve", "id:eve"];
+    visitors.iter().zip(names).for_each(|(visitor, person)| own.add(visitor, None, person, true));
+    let persons = PersonRows::new(Persons::new(BTreeMap::from([("web".to_string(), own)])), "web");
+    let disk = SessionContext::new().runtime_env().disk_manager.clone();
+    // each visitor has two hits and a record; of one visitor the last hit or the record converts
+    for (converting, spills) in (0..8_usize).flat_map(|converting| [(converting, false), (converting, true)]) {
+        let (by_record, converting) = (converting >= visitors.len(), converting % visitors.len());
+        let mut walks = [0, 1].map(|_| RowsByPerson::new(persons.clone(), disk.clone()));
+        for (number, visitor) in visitors.into_iter().enumerate() {
+            let walk = &mut walks[number % 2];
+            for (online, times) in [(true, &[10_i64, 20][..]), (false, &[30])] {
+                let places: Vec<(i64, i64)> = times.iter().map(|time| (*time, 0)).collect();
+                let told = |row: usize| {
+                    let converts = number == converting && online != by_record && row + 1 == times.len();
+                    let (visit, item) = (if online { 0 } else { NO_VISIT }, 100 * number as u32 + times[row] as u32);
+                    Some(RowDetails { visit, item, value: f64::from(u8::from(converts)), group: 0 })
+                };
+                walk.push(&columns(visitor, online, &places, true), None, 0..times.len(), told);
+            }
+            walk.close_visitor();
+            if spills && number == 2 {
+                assert!(walk.spill().unwrap());
+            }
+        }
+        let asides = walks.map(|rows| SetAsideRows { rows, items: vec![], groups: vec![] });
+        let matter = RelevantRows::UpToConversions { lookback_us: None };
+        let found = persons_with(&asides, 2, (false, matter), &[]);
+        let found: Vec<Vec<u32>> = found.into_iter().map(|rows| rows.into_iter().map(|row| row.0).collect()).collect();
+        // nobody else does; of hits and records of one instant that of the visitor with the lower id is first
+        let first: u32 = if converting < 2 { 0 } else { 200 };
+        let times: &[u32] = if by_record { &[10, 20, 30] } else { &[10, 20] };
+        let expected: Vec<u32> = times.iter().flat_map(|time| [first + time, first + 100 + time]).collect();
+        assert_eq!(found, [expected], "{converting} {by_record} {spills}");
+    }
+}

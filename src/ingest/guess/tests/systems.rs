@@ -100,3 +100,44 @@ fn what_came_to_nothing() {
         assert_eq!(without.is_some_and(|sql| sql.contains(other) && sql.contains("THEN Amount END")), told, "{text}");
     }
 }
+
+/// A record of a customer is no hit, though it has a link to itself and a client's id as Google Analytics calls it.
+#[test]
+fn records_of_clients_are_no_hits() {
+    let deals = "client_id,deal_id,close_date,amount,url\n17,D-1,2026-09-01,99.5,https://crm.example/deals/1\n";
+    let text = of("deals.csv", deals);
+    for line in ["kind = \"offline\"", "customer_id = \"client_id\"", "transaction_id = \"deal_id\""] {
+        assert!(text.contains(line), "{line}: {text}");
+    }
+    for (columns, row) in [
+        ("client_id,timestamp,transaction_id", "1234567890.1788256800,2026-09-01T10:00:00Z,T1"),
+        ("client_id,timestamp,event_name,transaction_id", "17,2026-09-01T10:00:00Z,purchase,T1"),
+        ("client_id,timestamp,page_location,transaction_id", "17,2026-09-01T10:00:00Z,/,T1"),
+    ] {
+        let text = of("log.csv", &format!("{columns}\n{row}\n"));
+        assert!(text.contains("kind = \"online\"") && text.contains("visitor_id = \"client_id\""), "{text}");
+    }
+}
+
+#[test]
+fn amounts_that_would_be_counted_wrongly() {
+    // the price of one piece
+    let text = of("lines.csv", "order_no,sale_date,sku,price,quantity\nO1,2026-09-01,a,9.5,3\n");
+    assert!(text.contains("revenue = \"price\"") && text.contains("# revenue = \"price * quantity\""), "{text}");
+    for other in ["total_price,quantity", "price,colour"] {
+        let text = of("lines.csv", &format!("order_no,sale_date,sku,{other}\nO1,2026-09-01,a,9.5,3\n"));
+        assert!(!text.contains("price of one piece"), "{text}");
+    }
+    // carts, also where amounts are written for people
+    let events = "v,2026-09-01,purchase,\"1.234,50\"\nv,2026-09-01,cart,\"99,00\"\n";
+    let text = of("events.csv", &format!("visitor_id,time,event_name,revenue\n{events}"));
+    let revenue = "revenue = \"CASE WHEN event_name = 'purchase' THEN parse_number(revenue, ',') END\"";
+    assert!(text.contains(revenue), "{text}");
+    // rows with nothing in the place of an order's number
+    let row = |order: &str| format!("{{\"visitor_id\":\"v\",\"time\":\"2026-09-01\",\"order_id\":\"{order}\"}}\n");
+    let text = of("orders.ndjson", &(row("") + &row("o1")));
+    let is_borne = "nullif(CAST(order_id AS VARCHAR), '') IS NOT NULL";
+    assert!(text.contains(&format!("orders = \"CASE WHEN {is_borne} THEN 1 END\"")), "{text}");
+    let text = of("orders.ndjson", &(row("(not set)") + &row("o1")));
+    assert!(text.contains("orders = \"CASE WHEN nullif(order_id, '(not set)') IS NOT NULL THEN 1 END\""), "{text}");
+}

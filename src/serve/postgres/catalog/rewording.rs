@@ -6,7 +6,7 @@ use std::sync::LazyLock;
 
 use datafusion::sql::parser::Statement as Parsed;
 use datafusion::sql::sqlparser::ast::{
-    AccessExpr, Array, ArrayElemTypeDef, BinaryOperator, CastKind, DataType, Distinct, DuplicateTreatment, Expr, Fetch,
+    AccessExpr, Array, ArrayElemTypeDef, BinaryOperator, CastKind, DataType, Distinct, DuplicateTreatment, Expr,
     Function, FunctionArg, FunctionArgExpr, FunctionArgumentClause, FunctionArgumentList, FunctionArguments,
     GroupByExpr, Ident, LimitClause, ObjectName, ObjectNamePart, OrderByKind, Query, Select, SelectItem, SetExpr,
     Statement as Sql, TableFactor, TimezoneInfo, UnaryOperator, Value, Visitor, VisitorMut, With,
@@ -191,16 +191,6 @@ impl VisitorMut for Rewording {
             relations::without_vacant_branches(query);
         }
         relations::name_branches(&mut query.body, true);
-        // FETCH FIRST is a LIMIT
-        if let Some(Fetch { with_ties: false, percent: false, quantity }) = &query.fetch {
-            let limit = Some(quantity.clone().unwrap_or_else(|| value(Value::Number("1".into(), false))));
-            match &mut query.limit_clause {
-                None => query.limit_clause = Some(LimitClause::LimitOffset { limit, offset: None, limit_by: vec![] }),
-                Some(LimitClause::LimitOffset { limit: none @ None, .. }) => *none = limit,
-                Some(_) => return ControlFlow::Continue(()),
-            }
-            query.fetch = None;
-        }
         ControlFlow::Continue(())
     }
 

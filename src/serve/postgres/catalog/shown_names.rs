@@ -4,6 +4,7 @@ use datafusion::sql::sqlparser::ast::{CastKind, DataType, Expr, SelectItem, SetE
 
 use super::object_casts::name_of_number;
 use super::objects::fixed_number;
+use super::relations::last;
 use crate::engine::column_names::last_word;
 
 /// Lets the columns of a statement's result that are numbers of objects show their names.
@@ -23,6 +24,8 @@ fn named(expr: &Expr) -> Option<Expr> {
     let (inner, data_type) = match expr {
         Expr::Nested(inner) => return named(inner),
         Expr::Cast { expr, data_type, .. } => (expr.as_ref(), data_type),
+        // `to_regtype('int4')`
+        Expr::Function(function) => return name_of_number(last(&function.name).strip_prefix("to_")?, expr.clone()),
         _ => return None,
     };
     let text = match inner {
@@ -67,6 +70,11 @@ mod tests {
             ),
             ("SELECT a::regtype AS a FROM t", "SELECT CAST(a::REGTYPE AS TEXT) AS a FROM t"),
             ("SELECT 'public'::regnamespace", "SELECT regnamespace_name('public'::regnamespace)"),
+            (
+                "SELECT to_regtype('int4') AS t, pg_catalog.to_regclass('a') AS c, to_char(a, 'YYYY') AS d FROM t",
+                "SELECT format_type(to_regtype('int4'), NULL) AS t, regclass_name(pg_catalog.to_regclass('a')) AS c, to_char(a, 'YYYY') AS d FROM t",
+            ),
+            ("SELECT b FROM t WHERE a = to_regtype('int4')", "SELECT b FROM t WHERE a = to_regtype('int4')"),
             ("SELECT 'a'::regclass::oid FROM t", "SELECT 'a'::REGCLASS::oid FROM t"),
             ("SELECT b FROM t WHERE a = 'a'::regclass", "SELECT b FROM t WHERE a = 'a'::REGCLASS"),
         ] {
