@@ -151,7 +151,7 @@ def enter(bench, state):
 def open_bench(given, visitors, skip_peers):
     """Data, made anew when there are none or their recipe has changed, and a new lake with them."""
     data = given.dir / f"visitors-{visitors}"
-    make(data, "generate.py", visitors, data)
+    generate(visitors, data)
     rejoin = Rejoin(given.rejoin, given.work, THREADS)
     bench = Bench(visitors, given.runs, skip_peers, data, given.work, rejoin)
     note(f"loading {visitors} visitors")
@@ -164,11 +164,12 @@ def open_bench(given, visitors, skip_peers):
     return bench
 
 
-def make(data, script, *arguments):
-    made, recipe = data / f"{script}.made", "".join((HERE / name).read_text() for name in ("generate.py", script))
+def generate(visitors, data):
+    """Data of so many visitors, unless they are there by the present recipe."""
+    made, recipe = data / "generate.py.made", (HERE / "generate.py").read_text()
     if not made.exists() or made.read_text() != recipe:
-        note(f"{script} {' '.join(map(str, arguments))}")
-        child.python(script, *arguments)
+        note(f"generate.py {visitors} {data}")
+        child.python("generate.py", visitors, data)
         made.write_text(recipe)
 
 
